@@ -1,0 +1,62 @@
+"""A network profile: everything a node needs to join a network, in one JSON file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from depin_desktop.api.models import Money
+from depin_desktop.core.errors import UserFacingError
+
+
+class Addresses(BaseModel):
+    """Contract addresses, EIP-55."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str
+    registry: str
+    settlement: str
+    erc3009_collector: str
+    deals: str
+    multicall3: str
+
+
+class Network(BaseModel):
+    """One network. `private` marks an embedded network, whose tokens have no value and whose faucet is open."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    chain_id: int
+    rpc_url: str
+    ws_url: str
+    hub_urls: tuple[str, ...]
+    addresses: Addresses
+    symbol: str = "DPN"
+    private: bool = False
+    faucet_url: str | None = None
+    confirmations: int = 1
+    period_s: int
+    window_s: int
+    min_stake: Money
+    suggested_price_per_tib_month: Money
+    suggested_price_per_gib_read: Money
+    relays: bool = False  # iroh relays and discovery; off on an embedded network
+
+    @staticmethod
+    def load(path: Path) -> Network:
+        """Reads a network file.
+
+        Raises:
+            UserFacingError: there is no such file, or it is not a network file.
+        """
+        try:
+            return Network.model_validate_json(path.read_text("utf-8"))
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
+            raise UserFacingError(
+                f"{path} is not a network file.",
+                "Use the file that `depin localnet up` prints, or ask your network's operator for theirs.",
+                code="bad-network-file",
+            ) from error

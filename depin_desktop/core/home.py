@@ -1,0 +1,63 @@
+"""The home folder of one person's node: where everything it keeps has its place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths inside the home folder; making one touches nothing."""
+
+    root: Path
+
+    @staticmethod
+    def choose(explicit: str | os.PathLike[str] | None = None) -> Home:
+        """The folder given, else DEPIN_HOME, else the platform's place for application data."""
+        chosen = explicit or os.environ.get("DEPIN_HOME") or user_data_path("depin-desktop", appauthor=False)
+        return Home(Path(chosen).expanduser().absolute())
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "settings.json"
+
+    @property
+    def network(self) -> Path:
+        return self.root / "network.json"
+
+    @property
+    def vault(self) -> Path:
+        return self.root / "wallet" / "vault.json"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def engine_database(self) -> Path:
+        return self.root / "engine.sqlite"
+
+    @property
+    def customer_database(self) -> Path:
+        return self.root / "customer.sqlite"
+
+    @property
+    def endpoint(self) -> Path:
+        """Where the running engine can be reached, and the token that opens it (mode 0600)."""
+        return self.root / "engine.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "engine.lock"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def initialised(self) -> bool:
+        return self.network.exists() and self.vault.exists()

@@ -1,0 +1,1 @@
+"""What this machine has and how it feels: disks, graphics cards, sensors, memory, network."""

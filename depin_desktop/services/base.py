@@ -1,0 +1,35 @@
+"""The seam that every service has: the engine knows services only through this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from aiohttp import web
+
+from depin_desktop.api.models import ServiceKind, ServiceStatus
+from depin_desktop.net.offers import ServiceOffer
+
+
+class Service(Protocol):
+    """One thing that this machine sells."""
+
+    kind: ServiceKind
+
+    async def start(self) -> None:
+        """Opens what it needs and begins to serve."""
+
+    async def drain(self) -> None:
+        """Finishes what runs and accepts nothing new."""
+
+    async def stop(self) -> None:
+        """Stops at once and leaves everything in a state from which `start` goes on."""
+
+    def offer(self) -> ServiceOffer | None:
+        """What customers may buy now; None while there is nothing to sell."""
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """The HTTP routes that peers may call."""
+
+    def status(self) -> ServiceStatus:
+        """An immutable snapshot of the state."""

@@ -1,0 +1,1 @@
+"""Storage for others: folders, pieces, deals, proofs."""
