@@ -81,7 +81,8 @@ class Database:
                 for statement in _statements(script):
                     connection.execute(statement)
             connection.execute(
-                "INSERT INTO schema_versions VALUES (?, ?) ON CONFLICT (namespace) DO UPDATE SET version = excluded.version",
+                "INSERT INTO schema_versions VALUES (?, ?)"
+                " ON CONFLICT (namespace) DO UPDATE SET version = excluded.version",
                 (namespace, len(scripts)),
             )
 
@@ -137,11 +138,9 @@ class Database:
 def _statements(script: str) -> list[str]:
     """Splits a script at its statements' ends; `executescript` would commit behind the transaction's back."""
     statements, current = [], ""
-    for line in script.splitlines(keepends=True):
-        current += line
-        if sqlite3.complete_statement(current):
+    for part in script.split(";"):
+        current += part + ";"
+        if sqlite3.complete_statement(current):  # false inside a string, a comment or a trigger's body
             statements.append(current.strip())
             current = ""
-    if current.strip():
-        statements.append(current.strip())
-    return statements
+    return [statement for statement in statements if statement != ";"]
