@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 
 from depin_desktop.core.errors import UserFacingError
 
@@ -16,6 +16,7 @@ MIB = 2**20
 
 _SIZE = re.compile(r"^\s*(\d+(?:[.,]\d+)?)\s*([kmgtp]?)(i?)b?\s*$", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_EXACT = Context(prec=100)  # 2^256 base units have 78 digits; the default of 28 would round
 _THIN_SPACE = "\u2009"
 
 
@@ -63,8 +64,8 @@ def parse_tokens(text: str) -> int:
         value = Decimal("NaN")
     if not value.is_finite() or value < 0:
         raise UserFacingError(f"“{text}” is not an amount.", "Write a number such as 2.5.", code="bad-amount")
-    scaled = value * BASE_UNITS_PER_TOKEN
-    if scaled != scaled.to_integral_value():
+    scaled = value.scaleb(TOKEN_DECIMALS, _EXACT)
+    if scaled != scaled.to_integral_value(context=_EXACT):
         raise UserFacingError(
             f"“{text}” is finer than the token allows.", f"Use at most {TOKEN_DECIMALS} decimals.", code="bad-amount"
         )
@@ -77,12 +78,12 @@ def format_tokens(base_units: int, *, significant: int = 3) -> str:
     From 1 upwards two decimals; below it as many as `significant` digits need, so that small earnings are not shown
     as zero: 0.0000342 stays readable while 1 204.77 stays calm.
     """
-    value = Decimal(base_units) / BASE_UNITS_PER_TOKEN
+    value = Decimal(base_units).scaleb(-TOKEN_DECIMALS, _EXACT)
     if value == 0:
         return "0.00"
     magnitude = abs(value)
     decimals = 2 if magnitude >= 1 else min(TOKEN_DECIMALS, significant - 1 - magnitude.adjusted())
-    rounded = value.quantize(Decimal(1).scaleb(-max(decimals, 2)), rounding=ROUND_DOWN)
+    rounded = value.quantize(Decimal(1).scaleb(-max(decimals, 2)), rounding=ROUND_DOWN, context=_EXACT)
     return f"{rounded:,f}".replace(",", _THIN_SPACE)
 
 

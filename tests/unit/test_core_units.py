@@ -1,5 +1,3 @@
-from decimal import Decimal
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +45,8 @@ def test_small_earnings_stay_readable_and_nothing_is_rounded_up(base_units: int,
 
 @given(st.integers(min_value=0, max_value=10**30))
 def test_an_amount_survives_being_written_and_read(base_units: int) -> None:
-    written = format(Decimal(base_units).scaleb(-18), "f")
+    whole, fraction = divmod(base_units, 10**18)
+    written = f"{whole}.{fraction:018d}"
     assert units.parse_tokens(written) == base_units
 
 

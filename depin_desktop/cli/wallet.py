@@ -1,0 +1,92 @@
+"""`depin wallet`: what was earned, what is owned, and how it came."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from depin_desktop.api.client import EngineClient, EngineUnreachable
+from depin_desktop.api.models import HistoryEntry, WalletStatus
+from depin_desktop.cli.output import Context, command, table
+from depin_desktop.core.units import format_tokens
+
+
+def register(root: click.Group) -> None:
+    root.add_command(wallet)
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+@command
+async def wallet(context: Context, click_context: click.Context) -> None:
+    """Show balance, pending and claimed earnings, stake and gas."""
+    if click_context.invoked_subcommand is not None:
+        return
+    answer = await _status(context)
+    context.answer(answer, describe(answer))
+
+
+async def _status(context: Context) -> WalletStatus:
+    """From the engine where one runs, else straight from the chain."""
+    try:
+        async with EngineClient(context.home) as client:
+            return await client.wallet()
+    except EngineUnreachable:
+        from depin_desktop.engine.offline import wallet_status
+
+        return await wallet_status(context.home)
+
+
+def describe(status: WalletStatus) -> str:
+    """The wallet for people: one amount a line."""
+    amounts = [
+        ("balance", status.balance),
+        ("spending budget", status.spending_balance),
+        ("pending", status.pending),
+        ("claimed", status.claimed),
+        ("earned today", status.earned_today),
+        ("earned in total", status.earned_total),
+        ("stake", status.stake),
+        ("gas, operator", status.operator_gas),
+        ("gas, owner", status.owner_gas),
+    ]
+    rows = [("address", status.owner), *((name, format_tokens(amount, significant=4)) for name, amount in amounts)]
+    return table(rows)
+
+
+@wallet.command()
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@command
+async def history(context: Context, limit: int) -> None:
+    """List what came and went, the newest first."""
+    try:
+        async with EngineClient(context.home) as client:
+            entries = await client.history(limit)
+    except EngineUnreachable:
+        from depin_desktop.engine.offline import wallet_history
+
+        entries = await wallet_history(context.home, limit)
+    context.answer(entries, table([_line(entry) for entry in entries], right=frozenset({2})) or "Nothing yet.")
+
+
+def _line(entry: HistoryEntry) -> tuple[str, ...]:
+    sign = "+" if entry.amount >= 0 else "−"
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at))
+    what = f"{entry.kind} ({entry.status})" if entry.status != "confirmed" else entry.kind
+    return when, what, sign + format_tokens(abs(entry.amount), significant=4), entry.counterparty, entry.transaction
+
+
+@wallet.command()
+@click.option("--password-stdin", is_flag=True, help="Read the wallet's password from standard input.")
+@command
+def backup(context: Context, password_stdin: bool) -> None:
+    """Show the wallet's words, to be written on paper."""
+    from depin_desktop.wallet.vault import Vault
+
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else click.prompt("Password", hide_input=True)
+    vault = Vault.load(context.home.vault)
+    words = vault.words(password)
+    context.note("Write these words down and keep them where nobody else looks. Whoever has them has the wallet.")
+    context.answer({"words": words}, words)
