@@ -1,0 +1,100 @@
+"""HTTP/1.1 over iroh streams: aiohttp's server fed by incoming streams, aiohttp's client through outgoing ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+from aiohttp import web
+from aiohttp.client_proto import ResponseHandler
+
+from depin_desktop.core.errors import UserFacingError
+
+ALPN = b"depin/http/1"
+BASE_URL = "http://node/"  # the name is never looked up: the connector knows the node
+
+# The client gives idle connections up first, so that it never sends a request into one that is just being closed.
+CLIENT_KEEPALIVE_S = 60.0
+SERVER_KEEPALIVE_S = 90.0
+SHUTDOWN_TIMEOUT_S = 5.0
+READ_BUFFER = 512 * 1024  # bytes of a body that aiohttp holds before it pauses the stream, halved
+SILENCE_TIMEOUT_S = 60.0
+
+OpenStream = Callable[[asyncio.Protocol], Awaitable[object]]
+
+
+class HttpServer:
+    """A `web.Application` that answers on any transport handed to `protocol()`."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=SERVER_KEEPALIVE_S,
+            read_bufsize=READ_BUFFER,
+            # Closing a QUIC stream with unread input does not lose the answer, as it would with TCP: an unwanted body
+            # is refused at once instead of being read and thrown away.
+            lingering_time=0,
+            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+        )
+
+    async def start(self) -> None:
+        """Runs the application's start-up."""
+        await self._runner.setup()
+
+    def protocol(self) -> asyncio.Protocol:
+        """A fresh server protocol for one stream."""
+        server = self._runner.server
+        assert server is not None, "start() comes first"
+        return server()
+
+    async def stop(self) -> None:
+        """Lets running requests end, at most `SHUTDOWN_TIMEOUT_S`, then runs the application's clean-up."""
+        await self._runner.cleanup()
+
+
+class NodeConnector(aiohttp.BaseConnector):
+    """Gives every connection that aiohttp asks for a stream to one node, and keeps idle ones for reuse."""
+
+    def __init__(self, open_stream: OpenStream, limit: int) -> None:
+        super().__init__(limit=limit, keepalive_timeout=CLIENT_KEEPALIVE_S)
+        self._open_stream = open_stream
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        protocol = self._factory()
+        await self._open_stream(protocol)
+        return protocol
+
+
+def make_session(connector: NodeConnector) -> aiohttp.ClientSession:
+    """A session whose requests go through `connector`; only silence times out, never a long transfer."""
+    return aiohttp.ClientSession(
+        BASE_URL,
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_read=SILENCE_TIMEOUT_S),
+        read_bufsize=READ_BUFFER,
+    )
+
+
+def peer_node_id(request: web.Request) -> str | None:
+    """The node id of the peer that sent `request`, proven by its QUIC connection; None over plain TCP."""
+    transport = request.transport
+    return None if transport is None else transport.get_extra_info("peer_node_id")
+
+
+def as_user_error(error: aiohttp.ClientError | TimeoutError | ConnectionError, node_id: str) -> UserFacingError:
+    """What a failed request to `node_id` means to a person."""
+    if isinstance(error, TimeoutError):
+        what = f"The node {short_id(node_id)} went silent."
+    else:
+        what = f"The connection to the node {short_id(node_id)} broke."
+    return UserFacingError(what, "Try again, or choose another provider.", code="peer-lost", status=502)
+
+
+def short_id(node_id: str) -> str:
+    """The first digits of a node id, enough for a person to tell nodes apart."""
+    return f"{node_id[:10]}…"

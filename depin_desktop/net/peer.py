@@ -1,0 +1,272 @@
+"""This node among the others: it serves HTTP to whoever calls its node id, and calls other nodes by theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import aiohttp
+import iroh
+from aiohttp import web
+
+from depin_desktop.core.errors import UserFacingError
+from depin_desktop.core.tasks import Cycle, Tasks
+from depin_desktop.net import iroh_patch
+from depin_desktop.net.http import ALPN, HttpServer, NodeConnector, make_session
+from depin_desktop.net.identity import Identity
+from depin_desktop.net.links import CODE_BUSY, Caller, Callers, Link
+from depin_desktop.net.stream import StreamTransport
+
+log = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1:0"
+MAX_HANDSHAKES = 64
+PROVEN_ADDRESS_ABOVE = 16  # from so many handshakes on, callers first prove that their address is theirs
+HANDSHAKE_TIMEOUT_S = 10.0
+STREAMS_PER_NODE = 32  # half of what a provider allows one connection
+TIDY_INTERVAL_S = 30.0
+LINK_IDLE_S = 120.0
+CALLER_IDLE_S = 180.0
+STREAM_IDLE_S = 600.0
+FAREWELL_S = 2.0
+
+
+class _Loopback(iroh.Preset):
+    """No relay, no discovery, and both IP families on the loopback interface only."""
+
+    def apply(self, builder: iroh.EndpointBuilder) -> None:
+        builder.apply_minimal()
+        builder.bind_addr(LOOPBACK)
+        builder.bind_addr("[::1]:0")
+
+
+def _ways_to_bind(relays: bool, listen: str | None) -> list[tuple[iroh.Preset, str | None]]:
+    if relays:
+        return [(iroh.preset_n0(), listen)]
+    if listen is not None:
+        return [(iroh.preset_minimal(), listen)]
+    return [(_Loopback(), None), (iroh.preset_minimal(), LOOPBACK)]  # the second is for machines without IPv6
+
+
+@dataclass
+class _Remote:
+    """What belongs to one node that we call."""
+
+    link: Link
+    connector: NodeConnector
+    session: aiohttp.ClientSession
+    streams: set[StreamTransport] = field(default_factory=set)
+
+
+class Peer:
+    """An iroh endpoint with HTTP on top; make it with `bind`."""
+
+    def __init__(self, endpoint: iroh.Endpoint, callers: Callers | None = None) -> None:
+        self.node_id: str = endpoint.id().to_bytes().hex()
+        self._endpoint = endpoint
+        self._server: HttpServer | None = None
+        self._tasks = Tasks("peer")
+        self._stream_tasks = Tasks("stream")
+        self._callers = callers or Callers()
+        self._inbound: set[StreamTransport] = set()
+        self._remotes: dict[str, _Remote] = {}
+        self._handshakes = 0
+        self._closed = False
+        self.tidy_cycle = Cycle("peer tidy", TIDY_INTERVAL_S, self._tidy)
+        self._tasks.spawn("tidy", self.tidy_cycle.run())
+
+    @classmethod
+    async def bind(cls, identity: Identity, *, relays: bool, listen: str | None = None) -> Peer:
+        """Opens the endpoint.
+
+        Args:
+            identity: this node's key.
+            relays: use iroh's public relays and discovery, so that a node behind a router is found by its id alone.
+            listen: "ip:port" to bind; by default loopback only without relays, every interface with them.
+
+        Raises:
+            UserFacingError: the address is taken or not this machine's.
+        """
+        iroh_patch.apply()
+        failure: Exception | None = None
+        for preset, address in _ways_to_bind(relays, listen):
+            options = iroh.EndpointOptions(
+                preset=preset,
+                bind_addr=address,
+                secret_key=identity.secret,
+                alpns=[ALPN],
+                relay_mode=None if relays else iroh.RelayMode.disabled(),
+            )
+            try:
+                return cls(await iroh.Endpoint.bind(options))
+            except iroh.IrohError as error:
+                failure = error
+        raise UserFacingError(
+            "The peer-to-peer port cannot be opened.",
+            "Check that no other program uses it and that a firewall allows UDP.",
+            code="peer-bind-failed",
+            status=500,
+        ) from failure
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where this node can be reached directly, as "ip:port"; the loopback address comes first."""
+        bound = [address for address in self._endpoint.bound_sockets() if not address.startswith("[")]
+        loopback = [f"127.0.0.1:{address.rpartition(':')[2]}" for address in bound]
+        if all(address.startswith("127.") for address in bound):
+            return tuple(loopback)
+        return tuple(dict.fromkeys([*loopback, *self._endpoint.addr().direct_addresses()]))
+
+    @property
+    def relay_url(self) -> str | None:
+        """The home relay, once there is one."""
+        relay: str | None = self._endpoint.addr().relay_url()
+        return relay
+
+    @property
+    def peers(self) -> int:
+        """How many other nodes are connected now, whoever called whom."""
+        called = {node_id for node_id, remote in self._remotes.items() if remote.link.connected}
+        return len(called | self._callers.node_ids)
+
+    # --- serving ---------------------------------------------------------------------------------------------------
+
+    async def serve(self, app: web.Application) -> None:
+        """Starts to answer callers with `app` and returns; `close` ends it."""
+        if self._server is not None:
+            raise RuntimeError("this peer serves an application already")
+        server = HttpServer(app)
+        await server.start()
+        self._server = server
+        self._tasks.spawn("accept", self._accept())
+
+    async def _accept(self) -> None:
+        while (incoming := await self._endpoint.accept_next()) is not None:
+            try:
+                if self._handshakes >= MAX_HANDSHAKES:
+                    await incoming.refuse()
+                elif self._handshakes >= PROVEN_ADDRESS_ABOVE and not await incoming.remote_addr_validated():
+                    await incoming.retry()
+                else:
+                    self._handshakes += 1
+                    self._tasks.spawn("caller", self._welcome(incoming))
+            except iroh.IrohError as error:
+                log.debug("an incoming connection ended early: %s", error.message())
+
+    async def _welcome(self, incoming: iroh.Incoming) -> None:
+        try:
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                connection = await (await incoming.accept()).connect()
+        except (iroh.IrohError, TimeoutError):
+            return
+        finally:
+            self._handshakes -= 1
+        caller = Caller(connection)
+        if not self._callers.admit(caller):
+            connection.close(CODE_BUSY, b"busy")
+            return
+        try:
+            while True:
+                self._answer(caller, await connection.accept_bi())
+        except iroh.IrohError:
+            pass  # the caller is gone; its streams learn it themselves
+        finally:
+            self._callers.forget(caller)
+
+    def _answer(self, caller: Caller, stream: iroh.BiStream) -> None:
+        assert self._server is not None
+        loop = asyncio.get_running_loop()
+
+        def closed(transport: StreamTransport) -> None:
+            caller.streams -= 1
+            caller.last_used = loop.time()
+            self._inbound.discard(transport)
+
+        caller.streams += 1
+        caller.last_used = loop.time()
+        self._inbound.add(
+            StreamTransport(
+                stream,
+                self._server.protocol(),
+                node_id=caller.node_id,
+                spawn=self._stream_tasks.spawn,
+                on_closed=closed,
+            )
+        )
+
+    # --- calling ---------------------------------------------------------------------------------------------------
+
+    def session(self, node_id: str, addresses: Iterable[str], relay_url: str | None = None) -> aiohttp.ClientSession:
+        """The session whose requests go to `node_id`; paths are enough as URLs ("/storage/terms").
+
+        One session per node, shared by all who ask and owned by this peer: closing it (or leaving `async with`) does
+        nothing. A node that cannot be reached shows as `UserFacingError` ("peer-unreachable") from the request; a
+        connection that breaks later as `aiohttp.ClientError`, which `http.as_user_error` puts into words.
+        """
+        if self._closed:
+            raise RuntimeError("this peer is closed")
+        node_id = node_id.lower()
+        remote = self._remotes.get(node_id)
+        if remote is None:
+            remote = self._remotes[node_id] = self._remote(node_id)
+        remote.link.learn(addresses, relay_url)
+        return remote.session
+
+    def _remote(self, node_id: str) -> _Remote:
+        link = Link(self._endpoint, node_id)
+
+        async def open_stream(protocol: asyncio.Protocol) -> None:
+            stream = await link.open_stream()
+            link.streams += 1
+            remote.streams.add(
+                StreamTransport(stream, protocol, node_id=node_id, spawn=self._stream_tasks.spawn, on_closed=closed)
+            )
+
+        def closed(transport: StreamTransport) -> None:
+            link.streams -= 1
+            link.last_used = asyncio.get_running_loop().time()
+            remote.streams.discard(transport)
+
+        connector = NodeConnector(open_stream, STREAMS_PER_NODE)
+        session = make_session(connector)
+        # Many share this session: one of them leaving `async with` must not close it under the others.
+        session.close = _leave_open  # type: ignore[method-assign]
+        remote = _Remote(link, connector, session)
+        return remote
+
+    # --- housekeeping ----------------------------------------------------------------------------------------------
+
+    async def _tidy(self) -> None:
+        """Closes what nobody has used for a while, on both sides."""
+        now = asyncio.get_running_loop().time()
+        for remote in self._remotes.values():
+            if remote.link.streams == 0 and now - remote.link.last_used > LINK_IDLE_S:
+                remote.link.close()
+        self._callers.dismiss_where(lambda caller: caller.streams == 0 and now - caller.last_used > CALLER_IDLE_S)
+        for transport in tuple(self._inbound):
+            if now - transport.last_active > STREAM_IDLE_S:
+                transport.abort()
+
+    async def close(self) -> None:
+        """Lets running answers end, then closes every connection and the endpoint. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._server is not None:
+            await self._server.stop()
+        for remote in self._remotes.values():
+            await remote.connector.close()
+        streams = [*self._inbound, *(stream for remote in self._remotes.values() for stream in remote.streams)]
+        if streams:
+            await asyncio.wait([stream.closed for stream in streams], timeout=FAREWELL_S)
+        for remote in self._remotes.values():
+            remote.link.close()
+        await self._endpoint.close()
+        await self._stream_tasks.close()
+        await self._tasks.close()
+
+
+async def _leave_open() -> None:
+    pass
