@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Compiles the contracts and writes what the application needs of them: ABI, bytecode and the settings behind it.
+
+    python3 build_artifacts.py            write the artifacts
+    python3 build_artifacts.py --check    exit 1 if they differ from what the sources compile to
+
+Needs `npm ci` in this folder first; uses the standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ARTIFACTS = HERE.parents[1] / "depin_desktop" / "chain" / "artifacts"
+CONTRACTS = (
+    "BatchSettlement",
+    "DepinToken",
+    "ERC3009DepositCollector",
+    "Multicall3",
+    "ProviderRegistry",
+    "StorageDeals",
+)
+
+
+def forge() -> Path:
+    """The forge that `npm ci` installed.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    path = HERE / "node_modules" / ".bin" / ("forge.cmd" if os.name == "nt" else "forge")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: run `npm ci --ignore-scripts` in {HERE}")
+    return path
+
+
+def compile_contracts(out: Path) -> dict[str, str]:
+    """Compiles `src` into the empty folder `out`; returns each artifact's text by contract name."""
+    command = [str(forge()), "build", "src", "--force", "--out", str(out), "--cache-path", str(out / "cache")]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"forge build failed:\n{done.stdout}{done.stderr}")
+    return {name: render(json.loads((out / f"{name}.sol" / f"{name}.json").read_text("utf-8"))) for name in CONTRACTS}
+
+
+def render(compiled: dict[str, Any]) -> str:
+    """The artifact's text for one of forge's output files."""
+    metadata = compiled["metadata"]
+    settings = metadata["settings"]
+    (name,) = settings["compilationTarget"].values()
+    artifact = {
+        "name": name,
+        "abi": compiled["abi"],
+        "bytecode": compiled["bytecode"]["object"],
+        "deployedBytecode": compiled["deployedBytecode"]["object"],
+        "immutables": sorted(
+            (place["start"], place["length"])
+            for places in compiled["deployedBytecode"].get("immutableReferences", {}).values()
+            for place in places
+        ),
+        "compiler": {
+            "version": metadata["compiler"]["version"],
+            "evmVersion": settings["evmVersion"],
+            "optimizer": settings["optimizer"],
+            "viaIR": settings.get("viaIR", False),
+        },
+    }
+    return json.dumps(artifact, indent=1) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    check = parser.parse_args(arguments).check
+    with tempfile.TemporaryDirectory() as out:
+        texts = compile_contracts(Path(out))
+    stale = []
+    for name, text in texts.items():
+        path = ARTIFACTS / f"{name}.json"
+        if path.exists() and path.read_text("utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            ARTIFACTS.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8", newline="\n")
+    surplus = sorted(path.name for path in ARTIFACTS.glob("*.json") if path.stem not in texts)
+    if stale:
+        print(f"{'differ' if check else 'written'}: {', '.join(stale)}")
+    if surplus:
+        print(f"no contract of ours: {', '.join(surplus)}")
+    return 1 if check and (stale or surplus) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
