@@ -1,0 +1,147 @@
+"""Turning vouchers into money: bounded batches, halved when one fails, then one payout.
+
+The contract books cumulative totals, so claiming the same voucher twice moves nothing: after a crash between a claim
+and its row, the next claim repeats it at the price of gas and nobody is paid twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from depin_desktop.chain.bindings import settlement
+from depin_desktop.chain.chain import Chain
+from depin_desktop.chain.reverts import Reverted
+from depin_desktop.chain.sender import Sender
+from depin_desktop.payments import policy, vouchers
+from depin_desktop.payments.deposits import read_channel
+from depin_desktop.payments.store import Channel, ChannelStore
+
+log = logging.getLogger(__name__)
+
+CLAIMS_PER_BATCH = 40  # about 26 500 gas each: near 1.1 million, far below any chain's block
+CLAIM_GAS = 30_000
+RETRY_FAILED_S = 3600.0
+
+
+class Claimer:
+    """Claims and settles what the store holds; one round at a time.
+
+    Args:
+        fee_in_token: base units of the token that a fee of so many wei is worth; gas has no price when absent.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        sender: Sender,
+        store: ChannelStore,
+        claim_policy: policy.ClaimPolicy,
+        clock: Callable[[], float] = time.time,
+        fee_in_token: Callable[[int], int] | None = None,
+    ) -> None:
+        self._chain = chain
+        self._sender = sender
+        self._store = store
+        self._policy = claim_policy
+        self._clock = clock
+        self._fee_in_token = fee_in_token
+        self._round = asyncio.Lock()
+        self._failed: dict[bytes, float] = {}
+
+    def pending(self) -> int:
+        """Base units charged and not yet claimed."""
+        return sum(channel.unclaimed for channel in self._store.channels.values())
+
+    def owed_by(self, payer: str) -> int:
+        """Base units that one customer's vouchers hold and the chain does not know of yet."""
+        return sum(channel.unclaimed for channel in self._store.channels.values() if channel.config.payer == payer)
+
+    async def maintain(self, *, draining: bool = False) -> policy.ClaimReason | None:
+        """Claims and settles when the policy says so; returns its reason."""
+        due = [
+            policy.Unclaimed(
+                payer=channel.config.payer,
+                amount=channel.unclaimed,
+                since=channel.unclaimed_since,
+                withdraw_delay_s=channel.config.withdraw_delay,
+                withdrawing=channel.withdraw_at > 0,
+            )
+            for channel in self._claimable()
+        ]
+        fee = await self._fee_per_claim() if due else 0
+        reason = policy.claim_reason(due, self._policy, fee_per_claim=fee, now=self._clock(), draining=draining)
+        if reason is not None:
+            log.info("claiming: %s", reason.value)
+            await self.claim()
+            await self.settle()
+        return reason
+
+    async def _fee_per_claim(self) -> int:
+        if self._fee_in_token is None:
+            return 0
+        return self._fee_in_token(CLAIM_GAS * int(await self._chain.rpc.request("eth_gasPrice"), 16))
+
+    def _claimable(self) -> list[Channel]:
+        now = self._clock()
+        return [
+            channel
+            for channel in self._store.channels.values()
+            if channel.unclaimed and now - self._failed.get(channel.id, float("-inf")) >= RETRY_FAILED_S
+        ]
+
+    async def claim(self) -> int:
+        """Claims everything unclaimed; returns the base units claimed. A bad voucher is set aside, not in the way."""
+        async with self._round:
+            claimed = 0
+            channels = sorted(self._claimable(), key=lambda channel: channel.id)
+            for start in range(0, len(channels), CLAIMS_PER_BATCH):
+                claimed += await self._claim_batch(channels[start : start + CLAIMS_PER_BATCH])
+            return claimed
+
+    async def _claim_batch(self, channels: Sequence[Channel]) -> int:
+        claims = [voucher_claim(channel) for channel in channels]
+        try:
+            await self._sender.send(self._chain.settlement.claim(claims), purpose="voucher claim")
+        except Reverted as error:
+            if len(channels) == 1:
+                log.warning("voucher of channel %s cannot be claimed: %s", channels[0].id.hex(), error)
+                self._failed[channels[0].id] = self._clock()
+                return 0
+            half = len(channels) // 2
+            return await self._claim_batch(channels[:half]) + await self._claim_batch(channels[half:])
+        gained = 0
+        for channel, claim in zip(channels, claims, strict=True):
+            newest = self._store.channels[channel.id]
+            gained += max(0, claim.total_claimed - newest.claimed)
+            await self._store.remember(replace(newest, claimed=max(newest.claimed, claim.total_claimed)))
+        return gained
+
+    async def settle(self) -> int:
+        """Pays out what was claimed, per receiver and token of our channels; returns the base units moved."""
+        async with self._round:
+            paid = 0
+            targets = {(c.config.receiver, c.config.token) for c in self._store.channels.values() if c.claimed}
+            for receiver, token in sorted(targets):
+                state = await self._chain.settlement.receivers(receiver, token)
+                if state.total_claimed > state.total_settled:
+                    receipt = await self._sender.send(self._chain.settlement.settle(receiver, token), purpose="settle")
+                    paid += int(receipt.event("Settled").args["amount"])
+            return paid
+
+    async def refresh(self, channel: Channel) -> Channel:
+        """The channel with the chain's side of it read again."""
+        return await self._store.remember(await read_channel(self._chain, channel, self._clock()))
+
+
+def voucher_claim(channel: Channel) -> settlement.VoucherClaim:
+    """The claim of everything charged under the channel's newest voucher."""
+    return settlement.VoucherClaim(
+        config=vouchers.chain_config(channel.config),
+        max_claimable_amount=channel.book.signed,
+        signature=channel.signature,
+        total_claimed=channel.book.charged,
+    )

@@ -1,0 +1,301 @@
+"""A customer's account with one provider: the channel leased for it, the total signed so far, and its deposits."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from depin_desktop.chain import typed_data
+from depin_desktop.chain.chain import Chain
+from depin_desktop.chain.typed_data import Signer
+from depin_desktop.core.units import format_tokens
+from depin_desktop.net.offers import NodeOffer
+from depin_desktop.payments import headers as wire
+from depin_desktop.payments import policy, vouchers
+from depin_desktop.payments.payer_store import DepositIntent, LeaseLost, PayerChannel, PayerStore
+from depin_desktop.payments.payer_terms import (
+    MAX_AUTHORISATION_S,
+    PaymentFailed,
+    agree,
+    config_of,
+    same_terms,
+    terms_of,
+)
+
+EXPIRY_MARGIN_S = 30
+
+
+@dataclass(frozen=True)
+class TopUp:
+    """A deposit that is about to be signed."""
+
+    provider: str
+    amount: int
+    deposited_before: int
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much may be put into channels.
+
+    Attributes:
+        limit: base units over all deposits ever made by this customer's home; None for what the wallet holds.
+        ask: decides on each deposit; everything within the limit is allowed without it.
+        deposits: how deposits are sized.
+    """
+
+    limit: int | None = None
+    ask: Callable[[TopUp], Awaitable[bool]] | None = None
+    deposits: policy.DepositPolicy = field(default_factory=policy.DepositPolicy)
+
+
+@dataclass(frozen=True)
+class Wallet:
+    """What every account of one payer shares."""
+
+    chain: Chain
+    signer: Signer
+    store: PayerStore
+    budget: Budget
+
+
+@dataclass(frozen=True)
+class Signed:
+    """One payment on its way; `intent` is the deposit that travels with it."""
+
+    channel: bytes
+    total: int
+    price: int
+    header: str
+    intent: DepositIntent | None = None
+
+
+class Account:
+    """The state of paying one provider. `sign` is called under `lock`."""
+
+    def __init__(self, wallet: Wallet, provider: NodeOffer) -> None:
+        self._wallet = wallet
+        self._network = wallet.chain.network
+        self.provider = provider
+        self.way: wire.Requirements | None = None
+        self.channel: PayerChannel | None = None
+        self.lock = asyncio.Lock()
+
+    # --- terms ----------------------------------------------------------------------------------------------------
+
+    async def knows_terms(self, price: int) -> bool:
+        """Whether a payment can be signed without asking first: this process or an earlier one has paid before."""
+        offer = self.provider
+        if self.way is not None:
+            return True
+        for channel in await self._wallet.store.channels():
+            config = channel.config
+            if (
+                channel.usable
+                and channel.provider == offer.owner
+                and (config.receiver, config.receiver_authorizer) == (offer.payout, offer.operator)
+                and config.token == self._network.addresses.token
+            ):
+                self.way = terms_of(self._network.chain_id, config, price)
+                return True
+        return False
+
+    def agree(self, required: wire.PaymentRequired, price: int | None) -> int:
+        """Takes the provider's terms if they are what it offered; returns the amount it asks. Raises PaymentFailed."""
+        self.way = agree(self._network, self.provider, required, price)
+        if self.channel is not None and not same_terms(self.channel.config, self._config(self.way)):
+            self.channel = None
+        return self.way.amount
+
+    def _config(self, way: wire.Requirements, number: int = 0) -> wire.ChannelConfig:
+        return config_of(self._wallet.signer.address, way, number)
+
+    # --- the channel ----------------------------------------------------------------------------------------------
+
+    async def _lease(self) -> PayerChannel:
+        """A channel for this process alone, as the chain sees it now."""
+        assert self.way is not None
+        way, owner = self.way, self.provider.owner
+
+        def fits(known: wire.ChannelConfig) -> bool:
+            return same_terms(known, self._config(way))
+
+        def create(number: int) -> PayerChannel:
+            config = self._config(way, number)
+            return PayerChannel(vouchers.channel_id(self._network, config), owner, config, number)
+
+        while True:
+            self.channel = await self._wallet.store.lease(owner, fits, create)
+            withdrawal = await self._wallet.chain.settlement.pending_withdrawals(self.channel.id)
+            self.channel = replace(self.channel, usable=withdrawal.initiated_at == 0)
+            channel = await self.refresh()
+            if channel.usable:
+                return channel
+
+    async def refresh(self) -> PayerChannel:
+        """The channel with the chain's balance, counting at least what the chain says was claimed.
+
+        Raises:
+            LeaseLost: it belongs to another process now.
+        """
+        assert self.channel is not None
+        state = await self._wallet.chain.settlement.channels(self.channel.id)
+        signed = max(self.channel.signed, state.total_claimed)
+        self.channel = replace(self.channel, balance=state.balance, signed=signed)
+        return await self._wallet.store.save(self.channel)
+
+    async def abandon(self, signed: Signed) -> None:
+        """Uses the payment's channel no more."""
+        if self.channel is not None and self.channel.id == signed.channel:
+            await self._wallet.store.save(replace(self.channel, usable=False))
+            self.channel = None
+
+    def give_back(self, signed: Signed, charged: int = 0) -> None:
+        """Counts what was signed but not charged as free again, where nothing was signed on top of it."""
+        channel = self.channel
+        if channel is None or channel.id != signed.channel:
+            return
+        total = signed.total - signed.price + charged if channel.signed == signed.total else channel.signed
+        self.channel = replace(channel, signed=total, paid=channel.paid + charged)
+
+    async def resync(self, signed: Signed, required: wire.PaymentRequired) -> bool:
+        """Continues from the newest voucher that the provider holds, if it bears this customer's own signature.
+
+        False when that explains nothing: the provider refuses a total that continues its own books.
+        """
+        channel = self.channel
+        if channel is None or channel.id != signed.channel:
+            return True
+        proven = max((self._proven(channel, way.extra.voucher_state) for way in required.accepts), default=0)
+        self.channel = replace(channel, signed=max(channel.signed, proven))
+        channel = await self.refresh()
+        return channel.signed > signed.total or proven > signed.total - signed.price
+
+    def _proven(self, channel: PayerChannel, state: wire.VoucherState | None) -> int:
+        if state is None or state.signature is None or state.signed_max_claimable is None:
+            return 0
+        voucher = wire.Voucher(
+            channel_id=channel.id, max_claimable_amount=state.signed_max_claimable, signature=state.signature
+        )
+        return state.signed_max_claimable if vouchers.is_signed(self._network, channel.config, voucher) else 0
+
+    # --- signing --------------------------------------------------------------------------------------------------
+
+    async def sign(self, price: int) -> Signed:
+        """The next payment of this channel, on disk before it is returned.
+
+        Raises:
+            PaymentFailed: a deposit is needed and the budget or the funds do not suffice.
+        """
+        while True:
+            try:
+                channel = self.channel or await self._lease()
+                total, intent = channel.signed + price, None
+                if total > channel.balance and (intent := await self._intent(channel, total, price)) is None:
+                    continue  # the chain knew of a deposit that we had lost sight of
+                assert self.channel is not None
+                self.channel = replace(self.channel, signed=total)
+                return self._signed(await self._wallet.store.save(self.channel), total, price, intent)
+            except LeaseLost:
+                self.channel = None
+
+    def _signed(self, channel: PayerChannel, total: int, price: int, intent: DepositIntent | None) -> Signed:
+        assert self.way is not None
+        signature = typed_data.sign_voucher(self._wallet.signer, self._network, channel.id, total)
+        payment = wire.PaymentPayload(
+            payload=wire.ChannelPayload(
+                type="voucher" if intent is None else "deposit",
+                channel_config=channel.config,
+                voucher=wire.Voucher(channel_id=channel.id, max_claimable_amount=total, signature=signature),
+                deposit=None if intent is None else self._authorised(intent),
+            ),
+            accepted=self.way.model_copy(update={"amount": price}),
+            extensions={wire.PAYMENT_IDENTIFIER: {"info": {"required": False, "id": secrets.token_hex(16)}}},
+        )
+        return Signed(channel.id, total, price, wire.encode(payment), intent)
+
+    def _authorised(self, intent: DepositIntent) -> wire.Deposit:
+        """The deposit that an intent stands for; signing is deterministic, so it is the same every time."""
+        signature = typed_data.sign_deposit(
+            self._wallet.signer, self._network, intent.channel, intent.amount, 0, intent.valid_before, intent.salt
+        )
+        authorization = wire.Erc3009Authorization(
+            valid_after=0, valid_before=intent.valid_before, salt=intent.salt, signature=signature
+        )
+        return wire.Deposit(
+            amount=intent.amount, authorization=wire.DepositAuthorization(erc3009_authorization=authorization)
+        )
+
+    # --- deposits -------------------------------------------------------------------------------------------------
+
+    async def _intent(self, channel: PayerChannel, total: int, price: int) -> DepositIntent | None:
+        """The deposit to send along: one signed before whose fate is open, else a new one within the budget.
+
+        None when an earlier one turns out to have reached the chain: the channel's balance is up to date then.
+        """
+        assert self.way is not None
+        wallet = self._wallet
+        now = await wallet.chain.now()
+        for intent in await wallet.store.open_intents(channel.id):
+            if await self.settle_intent(intent):
+                return None
+            if now < intent.valid_before - EXPIRY_MARGIN_S and total <= channel.balance + intent.amount:
+                return intent
+        amount = await self._deposit_amount(channel, total - channel.balance, price)
+        until = now + min(self.way.max_timeout_seconds, MAX_AUTHORISATION_S)
+        intent = DepositIntent(channel.id, secrets.token_bytes(32), amount, until)
+        await wallet.store.intend(intent)
+        return intent
+
+    async def _deposit_amount(self, channel: PayerChannel, missing: int, price: int) -> int:
+        assert self.way is not None
+        wallet, budget = self._wallet, self._wallet.budget
+        deposited, held = await wallet.store.deposited(), await wallet.chain.token.balance_of(wallet.signer.address)
+        floor = self.way.extra.min_deposit or price * policy.MIN_DEPOSIT_REQUESTS
+        amount = policy.deposit_amount(
+            price,
+            missing=missing,
+            minimum=floor if channel.balance == 0 else missing,
+            used=channel.signed,
+            allowed=held if budget.limit is None else min(held, budget.limit - deposited),
+            policy=budget.deposits,
+        )
+        if amount is None:
+            raise self._cannot_deposit(max(missing, floor if channel.balance == 0 else 0), held, deposited)
+        wish = TopUp(self.provider.owner, amount, deposited)
+        if budget.ask is not None and not await budget.ask(wish):
+            raise PaymentFailed("The deposit was not allowed.", "Allow it, or raise the budget.", code="budget-refused")
+        return amount
+
+    def _cannot_deposit(self, needed: int, held: int, deposited: int) -> PaymentFailed:
+        symbol = self._network.symbol
+        if held < needed:
+            return PaymentFailed(
+                f"The spending account {self._wallet.signer.address} holds {format_tokens(held)} {symbol};"
+                f" a deposit of at least {format_tokens(needed)} {symbol} is needed.",
+                "Move tokens to the spending account.",
+                code="insufficient-funds",
+                status=402,
+            )
+        return PaymentFailed(
+            f"The budget of {format_tokens(self._wallet.budget.limit or 0)} {symbol} does not allow a deposit of"
+            f" {format_tokens(needed)} {symbol} after {format_tokens(deposited)} {symbol}.",
+            "Raise the budget, or reclaim unused deposits.",
+            code="budget-exhausted",
+            status=402,
+        )
+
+    async def settle_intent(self, intent: DepositIntent) -> bool:
+        """Learns what became of an authorisation; True when the chain has used it."""
+        wallet = self._wallet
+        nonce = typed_data.authorization_nonce(intent.channel, intent.salt)
+        used = await wallet.chain.token.authorization_state(wallet.signer.address, nonce)
+        if used:
+            await wallet.store.conclude(intent, made=True)
+            if self.channel is not None and self.channel.id == intent.channel:
+                await self.refresh()
+        elif await wallet.chain.now() >= intent.valid_before:
+            await wallet.store.conclude(intent, made=False)
+        return used

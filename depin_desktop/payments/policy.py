@@ -1,0 +1,121 @@
+"""Decisions about money, pure: when to claim, how large a deposit to ask for, how large a deposit to make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+
+class ClaimReason(StrEnum):
+    """Why a claim is due, most pressing first."""
+
+    WITHDRAWAL = "withdrawal"  # the payer has begun to withdraw: claim before the delay ends
+    DRAIN = "drain"  # this node is stopping
+    EXPOSURE = "exposure"  # a customer owes more than the cap
+    AGE = "age"  # a withdrawal begun now, unseen by us, could be over before we claim
+    CHEAP = "cheap"  # the fee is a small enough share
+
+
+@dataclass(frozen=True)
+class ClaimPolicy:
+    """When vouchers are worth a transaction.
+
+    Attributes:
+        max_fee_share: a claim is cheap when its fee is at most this share of what it brings.
+        exposure_cap: unclaimed base units of one customer from which a claim is due whatever it costs.
+        delay_share: vouchers older than this share of their channel's withdraw delay are claimed.
+    """
+
+    max_fee_share: Fraction = Fraction(1, 50)
+    exposure_cap: int = 0
+    delay_share: Fraction = Fraction(1, 3)
+
+
+@dataclass(frozen=True)
+class Unclaimed:
+    """One channel's unclaimed money, as the decision needs it; `since` is when the oldest unclaimed voucher came."""
+
+    payer: str
+    amount: int
+    since: float
+    withdraw_delay_s: int
+    withdrawing: bool
+
+
+def claim_reason(
+    channels: Iterable[Unclaimed], policy: ClaimPolicy, *, fee_per_claim: int, now: float, draining: bool
+) -> ClaimReason | None:
+    """Why everything unclaimed should be claimed now, or None.
+
+    Args:
+        fee_per_claim: base units of the token that one claim in a batch costs; 0 where gas has no price.
+        now: Unix seconds.
+        draining: the node is about to stop.
+    """
+    owing = [channel for channel in channels if channel.amount > 0]
+    if not owing:
+        return None
+    if any(channel.withdrawing for channel in owing):
+        return ClaimReason.WITHDRAWAL
+    total = sum(channel.amount for channel in owing)
+    fee = fee_per_claim * len(owing)
+    if draining and total > fee:
+        return ClaimReason.DRAIN
+    if policy.exposure_cap and exposure_of(owing) >= policy.exposure_cap:
+        return ClaimReason.EXPOSURE
+    worth = [channel for channel in owing if channel.amount > fee_per_claim]
+    if any(now - channel.since >= channel.withdraw_delay_s * policy.delay_share for channel in worth):
+        return ClaimReason.AGE
+    if fee <= total * policy.max_fee_share:
+        return ClaimReason.CHEAP
+    return None
+
+
+def exposure_of(channels: Iterable[Unclaimed]) -> int:
+    """The largest sum that any one payer owes over all its channels."""
+    owed: dict[str, int] = {}
+    for channel in channels:
+        owed[channel.payer] = owed.get(channel.payer, 0) + channel.amount
+    return max(owed.values(), default=0)
+
+
+MIN_DEPOSIT_REQUESTS = 10
+"""A provider asks for a deposit worth at least this many of the request at hand (x402's default)."""
+
+
+def announced_deposit(price: int, floor: int) -> int:
+    """The smallest deposit that a provider accepts for a request of `price`."""
+    return max(price * MIN_DEPOSIT_REQUESTS, floor)
+
+
+@dataclass(frozen=True)
+class DepositPolicy:
+    """How a customer sizes deposits: few transactions, without much money lying in one provider's channel.
+
+    Attributes:
+        requests: a first deposit pays for this many requests like the one at hand.
+        growth: a top-up brings at least this share of what the channel has already used.
+    """
+
+    requests: int = 16
+    growth: Fraction = Fraction(1)
+
+
+def deposit_amount(
+    price: int, *, missing: int, minimum: int, used: int, allowed: int, policy: DepositPolicy
+) -> int | None:
+    """Base units to deposit so that a request of `price` can be paid; None when the budget does not allow it.
+
+    Args:
+        missing: what the channel lacks for this request.
+        minimum: the provider's smallest deposit.
+        used: what this channel has paid so far.
+        allowed: what the budget and the wallet still hold.
+    """
+    needed = max(missing, minimum)
+    if needed > allowed:
+        return None
+    wished = max(needed, price * policy.requests, int(used * policy.growth))
+    return min(wished, allowed)

@@ -1,0 +1,280 @@
+"""What a provider keeps of each channel: the newest voucher, what was charged, what was claimed, and hourly takings.
+
+A charge and its voucher are one transaction, on disk before the answer leaves. Totals can only grow: the decision is
+`Book.take`, and a trigger in the database refuses what would shrink them. Amounts are text, left-padded to 39 digits,
+because SQLite's integers end at 2^63; so text order is the order of amounts.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from depin_desktop.core.database import Database
+from depin_desktop.payments.book import Book
+from depin_desktop.payments.headers import ChannelConfig
+
+NAMESPACE = "payments"
+SCRIPTS = (
+    """
+    CREATE TABLE payment_channels (
+        id BLOB PRIMARY KEY,
+        config TEXT NOT NULL,
+        signed TEXT NOT NULL,
+        signature BLOB NOT NULL,
+        charged TEXT NOT NULL,
+        gaps TEXT NOT NULL,
+        balance TEXT NOT NULL,
+        claimed TEXT NOT NULL,
+        withdraw_at INTEGER NOT NULL,
+        checked_at REAL NOT NULL,
+        unclaimed_since REAL NOT NULL,
+        CHECK (charged <= signed)
+    );
+    CREATE TRIGGER payment_totals_only_grow BEFORE UPDATE ON payment_channels
+    WHEN NEW.signed < OLD.signed OR NEW.charged < OLD.charged
+    BEGIN SELECT RAISE(ABORT, 'a channel''s totals only grow'); END;
+    CREATE TABLE payment_takings (
+        hour INTEGER NOT NULL,
+        payer TEXT NOT NULL,
+        what TEXT NOT NULL,
+        amount TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        PRIMARY KEY (hour, payer, what)
+    );
+    CREATE TABLE payment_repeats (
+        channel BLOB NOT NULL,
+        total TEXT NOT NULL,
+        identifier TEXT NOT NULL,
+        request TEXT NOT NULL,
+        at REAL NOT NULL,
+        repeats INTEGER NOT NULL,
+        PRIMARY KEY (channel, total)
+    );
+    """,
+)
+
+MAX_REPEATS = 2
+REPEAT_WINDOW_S = 600
+KEPT_REPEATS = 128
+
+
+def pad(amount: int) -> str:
+    return f"{amount:039d}"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel as this provider knows it. Amounts in base units, times in Unix seconds.
+
+    Attributes:
+        balance: what was ever deposited and not withdrawn, on chain at `checked_at`.
+        claimed: what this provider has claimed on chain.
+        withdraw_at: when the payer began to withdraw; 0 when it has not.
+        unclaimed_since: when the first voucher came that is not claimed yet; 0 when all are.
+    """
+
+    id: bytes
+    config: ChannelConfig
+    book: Book = field(default_factory=Book)
+    signature: bytes = b""
+    balance: int = 0
+    claimed: int = 0
+    withdraw_at: int = 0
+    checked_at: float = 0
+    unclaimed_since: float = 0
+
+    @property
+    def unclaimed(self) -> int:
+        return max(0, self.book.charged - self.claimed)
+
+
+@dataclass(frozen=True)
+class Takings:
+    """What one payer paid for one kind of thing within one hour that begins at `at`."""
+
+    at: float
+    payer: str
+    what: str
+    amount: int
+    requests: int
+
+
+class Refused(Exception):
+    """A voucher that cannot be charged; carries the channel as it stands."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__("voucher refused")
+        self.channel = channel
+
+
+class ChannelStore:
+    """The rows of all channels, with the newest state of each in memory."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+        self.channels: dict[bytes, Channel] = {}
+
+    async def open(self) -> None:
+        await self._database.migrate(NAMESPACE, SCRIPTS)
+        rows = await self._database.rows("SELECT * FROM payment_channels")
+        self.channels = {row["id"]: _channel(row) for row in rows}
+
+    async def remember(self, channel: Channel) -> Channel:
+        """Writes the chain's side of a channel (balance, claimed, withdrawal); the totals stay as they are."""
+
+        def work(connection: sqlite3.Connection) -> Channel:
+            current = _read(connection, channel.id) or channel
+            merged = replace(
+                current,
+                balance=channel.balance,
+                claimed=channel.claimed,
+                withdraw_at=channel.withdraw_at,
+                checked_at=channel.checked_at,
+            )
+            if merged.unclaimed == 0:
+                merged = replace(merged, unclaimed_since=0)
+            _write(connection, merged)
+            return merged
+
+        return self._keep(await self._database.run(work))
+
+    async def charge(
+        self,
+        channel: Channel,
+        total: int,
+        signature: bytes,
+        price: int,
+        what: str,
+        identifier: str | None,
+        request: str,
+    ) -> tuple[Channel, bool]:
+        """Charges `price` under a verified voucher and returns the channel once that is on disk.
+
+        The second value is True when an already charged voucher was accepted once more: the same request under the same
+        payment identifier, whose first answer may have been lost. Nothing is charged then.
+
+        Raises:
+            Refused: the voucher's interval is not free.
+        """
+        now = self._clock()
+
+        def work(connection: sqlite3.Connection) -> tuple[Channel, bool]:
+            current = _read(connection, channel.id) or channel
+            book = current.book.take(total, price)
+            if book is None:
+                if identifier and _repeat(connection, channel.id, total, identifier, request, now):
+                    return current, True
+                raise Refused(current)
+            newest = signature if book.signed > current.book.signed or not current.signature else current.signature
+            since = current.unclaimed_since or now
+            charged = replace(current, book=book, signature=newest, unclaimed_since=since)
+            _write(connection, charged)
+            _take(connection, now, charged.config.payer, what, price)
+            if identifier:
+                _allow_repeat(connection, channel.id, total, identifier, request, now)
+            return charged, False
+
+        charged, repeated = await self._database.run(work)
+        return self._keep(charged), repeated
+
+    def _keep(self, channel: Channel) -> Channel:
+        known = self.channels.get(channel.id)
+        # Two transactions may return to the loop in either order; the totals tell which is newer.
+        if known is None or channel.book.charged >= known.book.charged:
+            self.channels[channel.id] = channel
+        return self.channels[channel.id]
+
+    async def takings(self, since: float = 0) -> list[Takings]:
+        """What was charged in the hours that begin at `since` or later, oldest first."""
+        rows = await self._database.rows(
+            "SELECT * FROM payment_takings WHERE hour >= ? ORDER BY hour, payer, what", (int(since // 3600),)
+        )
+        return [
+            Takings(row["hour"] * 3600.0, row["payer"], row["what"], int(row["amount"]), row["requests"])
+            for row in rows
+        ]
+
+
+def _read(connection: sqlite3.Connection, channel: bytes) -> Channel | None:
+    row = connection.execute("SELECT * FROM payment_channels WHERE id = ?", (channel,)).fetchone()
+    return None if row is None else _channel(row)
+
+
+def _channel(row: sqlite3.Row) -> Channel:
+    gaps = tuple((int(low), int(high)) for low, high in json.loads(row["gaps"]))
+    return Channel(
+        id=row["id"],
+        config=ChannelConfig.model_validate_json(row["config"]),
+        book=Book(int(row["signed"]), int(row["charged"]), gaps),
+        signature=row["signature"],
+        balance=int(row["balance"]),
+        claimed=int(row["claimed"]),
+        withdraw_at=row["withdraw_at"],
+        checked_at=row["checked_at"],
+        unclaimed_since=row["unclaimed_since"],
+    )
+
+
+def _write(connection: sqlite3.Connection, channel: Channel) -> None:
+    connection.execute(
+        "INSERT INTO payment_channels VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+        " signed = excluded.signed, signature = excluded.signature, charged = excluded.charged, gaps = excluded.gaps,"
+        " balance = excluded.balance, claimed = excluded.claimed, withdraw_at = excluded.withdraw_at,"
+        " checked_at = excluded.checked_at, unclaimed_since = excluded.unclaimed_since",
+        (
+            channel.id,
+            channel.config.model_dump_json(by_alias=True),
+            pad(channel.book.signed),
+            channel.signature,
+            pad(channel.book.charged),
+            json.dumps([[str(low), str(high)] for low, high in channel.book.gaps]),
+            pad(channel.balance),
+            pad(channel.claimed),
+            channel.withdraw_at,
+            channel.checked_at,
+            channel.unclaimed_since,
+        ),
+    )
+
+
+def _take(connection: sqlite3.Connection, now: float, payer: str, what: str, amount: int) -> None:
+    key = (int(now // 3600), payer, what)
+    row = connection.execute(
+        "SELECT amount FROM payment_takings WHERE hour = ? AND payer = ? AND what = ?", key
+    ).fetchone()
+    total = amount + (int(row["amount"]) if row else 0)
+    connection.execute(
+        "INSERT INTO payment_takings VALUES (?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET"
+        " amount = excluded.amount, requests = requests + 1",
+        (*key, pad(total)),
+    )
+
+
+def _allow_repeat(
+    connection: sqlite3.Connection, channel: bytes, total: int, identifier: str, request: str, now: float
+) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO payment_repeats VALUES (?, ?, ?, ?, ?, 0)",
+        (channel, pad(total), identifier, request, now),
+    )
+    connection.execute(
+        "DELETE FROM payment_repeats WHERE channel = ? AND total NOT IN"
+        " (SELECT total FROM payment_repeats WHERE channel = ? ORDER BY total DESC LIMIT ?)",
+        (channel, channel, KEPT_REPEATS),
+    )
+
+
+def _repeat(
+    connection: sqlite3.Connection, channel: bytes, total: int, identifier: str, request: str, now: float
+) -> bool:
+    changed = connection.execute(
+        "UPDATE payment_repeats SET repeats = repeats + 1 WHERE channel = ? AND total = ? AND identifier = ?"
+        " AND request = ? AND repeats < ? AND at > ?",
+        (channel, pad(total), identifier, request, MAX_REPEATS, now - REPEAT_WINDOW_S),
+    )
+    return changed.rowcount == 1
