@@ -1,0 +1,200 @@
+"""StorageDeals: data sets of sealed pieces, possession challenges, pay per proven period.
+
+Prices in base units per 256-byte leaf and period, times in Unix seconds, set ids and roots 32 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, cast
+
+from depin_desktop.chain.bindings.contract import Contract
+from depin_desktop.chain.calls import Call
+
+NOT_TERMINATED = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a customer signs to open a data set. `provider` is the owner's address; `expires` ends the pay."""
+
+    customer: str
+    provider: str
+    price: int
+    expires: int
+    salt: bytes
+
+    def abi(self) -> tuple[Any, ...]:
+        """The tuple that the contract takes."""
+        return (self.customer, self.provider, self.price, self.expires, self.salt)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A sealed piece: its Merkle root and its number of 256-byte leaves."""
+
+    root: bytes
+    leaf_count: int
+
+    def abi(self) -> tuple[Any, ...]:
+        """The tuple that the contract takes."""
+        return (self.root, self.leaf_count)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One data set's proof: for each challenge in order the leaf, then its siblings upwards."""
+
+    set_id: bytes
+    data: bytes
+
+    def abi(self) -> tuple[Any, ...]:
+        """The tuple that the contract takes."""
+        return (self.set_id, self.data)
+
+
+@dataclass(frozen=True)
+class DataSetState:
+    """One data set.
+
+    Attributes:
+        escrow: what is left to pay from.
+        challenge_range: leaves that this period's challenges are drawn from, and that it pays for.
+        piece_count: pieces ever added; ids run below it.
+        last_proven: the last proven period plus one; 0 if never.
+        ends_after: the last period that is challenged and paid; `NOT_TERMINATED` while it goes on.
+    """
+
+    customer: str
+    provider: str
+    price: int
+    escrow: int
+    paid: int
+    expires: int
+    leaf_count: int
+    challenge_range: int
+    piece_count: int
+    last_proven: int
+    ends_after: int
+
+    @property
+    def terminated(self) -> bool:
+        return self.ends_after != NOT_TERMINATED
+
+
+@dataclass(frozen=True)
+class PieceState:
+    """A piece of a data set; `live` is false once its removal took effect."""
+
+    root: bytes
+    leaf_count: int
+    live: bool
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """One leaf to be shown: of which piece, and which leaf of it."""
+
+    piece_id: int
+    leaf_index: int
+
+
+class Step(IntEnum):
+    """What a data set waits for."""
+
+    NOTHING = 0
+    POKE = 1
+    PROVE = 2
+
+
+@dataclass(frozen=True)
+class NextAction:
+    """The one next step of a data set; not before `not_before`, useless after `deadline`."""
+
+    step: Step
+    period: int
+    not_before: int
+    deadline: int
+
+
+class StorageDeals(Contract):
+    """The storage contract. Views that depend on the time see the present, not the last block's time."""
+
+    async def data_set(self, set_id: bytes) -> DataSetState:
+        return DataSetState(*await self._value("dataSet", set_id, now=True))
+
+    async def data_set_id(self, terms: Terms) -> bytes:
+        """As the contract computes it; `typed_data.data_set_id` needs no round trip."""
+        return cast(bytes, await self._value("dataSetId", terms.abi()))
+
+    async def piece(self, set_id: bytes, piece_id: int) -> PieceState:
+        (root, leaf_count), live = await self._view("piece", set_id, piece_id, now=True)
+        return PieceState(root, leaf_count, live)
+
+    async def challenges(self, set_id: bytes) -> tuple[Challenge, ...]:
+        """This period's challenges; empty until the seed is fixed."""
+        pieces, leaves = await self._view("challenges", set_id, now=True)
+        return tuple(Challenge(piece, leaf) for piece, leaf in zip(pieces, leaves, strict=True))
+
+    async def next_action(self, set_id: bytes) -> NextAction:
+        step, *rest = await self._view("nextAction", set_id, now=True)
+        return NextAction(Step(step), *rest)
+
+    async def current_period(self) -> int:
+        return cast(int, await self._value("currentPeriod", now=True))
+
+    async def seed_of(self, period: int) -> bytes | None:
+        """The period's seed, or None until it is fixed."""
+        seed = cast(bytes, await self._value("seedOf", period))
+        return seed if any(seed) else None
+
+    async def is_proven(self, set_id: bytes, period: int) -> bool:
+        return cast(bool, await self._value("isProven", set_id, period))
+
+    async def owed(self, provider: str) -> int:
+        """Accrued and not yet settled."""
+        return cast(int, await self._value("owed", provider))
+
+    async def period_s(self) -> int:
+        return cast(int, await self._value("PERIOD"))
+
+    async def window_s(self) -> int:
+        return cast(int, await self._value("WINDOW"))
+
+    async def genesis(self) -> int:
+        return cast(int, await self._value("GENESIS"))
+
+    def open(self, terms: Terms, customer_signature: bytes) -> Call:
+        return self._call("open", terms.abi(), customer_signature)
+
+    def fund(
+        self, set_id: bytes, amount: int, valid_after: int, valid_before: int, salt: bytes, authorization: bytes
+    ) -> Call:
+        """Moves tokens from the customer into the set's escrow by ERC-3009 (`typed_data.sign_funding`)."""
+        return self._call("fund", set_id, amount, valid_after, valid_before, salt, authorization)
+
+    def add(self, set_id: bytes, pieces: Sequence[Piece], first_piece_id: int, customer_signature: bytes) -> Call:
+        return self._call("add", set_id, [piece.abi() for piece in pieces], first_piece_id, customer_signature)
+
+    def schedule_removals(self, set_id: bytes, piece_ids: Sequence[int], customer_signature: bytes = b"") -> Call:
+        return self._call("scheduleRemovals", set_id, list(piece_ids), customer_signature)
+
+    def poke(self) -> Call:
+        return self._call("poke")
+
+    def prove(self, proofs: Sequence[Proof]) -> Call:
+        return self._call("prove", [proof.abi() for proof in proofs])
+
+    def report_fault(self, set_id: bytes, period: int) -> Call:
+        return self._call("reportFault", set_id, period)
+
+    def settle(self, provider: str) -> Call:
+        return self._call("settle", provider)
+
+    def terminate(self, set_id: bytes, customer_signature: bytes = b"") -> Call:
+        return self._call("terminate", set_id, customer_signature)
+
+    def return_escrow(self, set_id: bytes) -> Call:
+        return self._call("returnEscrow", set_id)

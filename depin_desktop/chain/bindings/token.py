@@ -1,0 +1,41 @@
+"""DepinToken: ERC-20 with EIP-2612 permits and ERC-3009 authorisations. Amounts in base units."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from depin_desktop.chain.bindings.contract import Contract
+from depin_desktop.chain.calls import Call
+
+
+class Token(Contract):
+    """The network's token."""
+
+    async def balance_of(self, account: str) -> int:
+        return cast(int, await self._value("balanceOf", account))
+
+    async def allowance(self, owner: str, spender: str) -> int:
+        return cast(int, await self._value("allowance", owner, spender))
+
+    async def total_supply(self) -> int:
+        return cast(int, await self._value("totalSupply"))
+
+    async def symbol(self) -> str:
+        return cast(str, await self._value("symbol"))
+
+    async def nonces(self, owner: str) -> int:
+        """The next permit's nonce."""
+        return cast(int, await self._value("nonces", owner))
+
+    async def authorization_state(self, authorizer: str, nonce: bytes) -> bool:
+        """Whether an ERC-3009 authorisation was used or cancelled."""
+        return cast(bool, await self._value("authorizationState", authorizer, nonce))
+
+    async def domain_separator(self) -> bytes:
+        return cast(bytes, await self._value("DOMAIN_SEPARATOR"))
+
+    def transfer(self, to: str, amount: int) -> Call:
+        return self._call("transfer", to, amount)
+
+    def approve(self, spender: str, amount: int) -> Call:
+        return self._call("approve", spender, amount)
