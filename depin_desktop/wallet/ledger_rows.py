@@ -1,0 +1,160 @@
+"""The ledger's rows: what `ledger.entry_of` made of each event, and sums per quarter of an hour, always in step."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from depin_desktop.api.models import HistoryEntry
+from depin_desktop.chain.calls import LogEvent
+from depin_desktop.core.database import Database
+from depin_desktop.wallet.ledger import EARNED_KINDS, PAYOUT, QUARTER_S, Amount, Entry, Parties, entry_of
+
+NAMESPACE = "ledger"
+# Amounts are text: SQLite's integers end at 2^63.
+SCRIPTS = (
+    """
+    CREATE TABLE ledger_entries (
+        tx BLOB NOT NULL,
+        log_index INTEGER NOT NULL,
+        block INTEGER NOT NULL,
+        block_hash BLOB NOT NULL,
+        at INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        amount TEXT NOT NULL,
+        counterparty TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        PRIMARY KEY (tx, log_index)
+    );
+    CREATE INDEX ledger_entries_by_time ON ledger_entries (at, block, log_index);
+    CREATE TABLE ledger_sums (
+        quarter INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        amount TEXT NOT NULL,
+        PRIMARY KEY (quarter, kind)
+    );
+    """,
+)
+SUMMED_KINDS = EARNED_KINDS | {PAYOUT}
+EVENTS = ("Proven", "Settled", "Staked", "Unstaked", "Slashed", "Transfer")
+
+
+class Ledger:
+    """One owner's ledger in the engine's database.
+
+    Events may be applied in any order and more than once: a row is known by its transaction and log index, and what a
+    reorganisation took back is taken back here.
+    """
+
+    def __init__(self, database: Database, parties: Parties) -> None:
+        self._database = database
+        self._parties = parties
+
+    async def open(self) -> None:
+        """Makes the tables."""
+        await self._database.migrate(NAMESPACE, SCRIPTS)
+
+    async def apply(self, event: LogEvent) -> None:
+        """Takes an event in, or takes it back when it is marked as removed. Give this to `Indexer.on`."""
+        await self.apply_all((event,))
+
+    async def apply_all(self, events: Iterable[LogEvent]) -> None:
+        """Takes events in within one transaction."""
+        known = [(event, entry) for event in events if (entry := entry_of(event, self._parties)) is not None]
+        if not known:
+            return
+
+        def work(connection: sqlite3.Connection) -> None:
+            for event, entry in known:
+                _remove(connection, event, any_block=not event.removed)
+                if not event.removed:
+                    _insert(connection, event, entry)
+
+        await self._database.run(work)
+
+    async def rebuild(self, events: Iterable[LogEvent]) -> None:
+        """Replaces everything by what `events` say: all that the index has, so that nothing missed stays missed."""
+        known = [(event, entry) for event in events if (entry := entry_of(event, self._parties)) is not None]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM ledger_entries")
+            connection.execute("DELETE FROM ledger_sums")
+            for event, entry in known:
+                _insert(connection, event, entry)
+
+        await self._database.run(work)
+
+    async def history(self, limit: int, *, before: float | None = None) -> list[HistoryEntry]:
+        """The newest entries first; `before` (Unix seconds) pages on."""
+        rows = await self._database.rows(
+            "SELECT * FROM ledger_entries WHERE ? IS NULL OR at < ?"
+            " ORDER BY at DESC, block DESC, log_index DESC LIMIT ?",
+            (before, before, limit),
+        )
+        return [_history(row) for row in rows]
+
+    async def storage_amounts(self) -> list[Amount]:
+        """What proofs were paid, per quarter of an hour, oldest first."""
+        rows = await self._database.rows(
+            "SELECT quarter, amount FROM ledger_sums WHERE kind = 'storage' ORDER BY quarter"
+        )
+        return [Amount(float(row["quarter"] * QUARTER_S), int(row["amount"])) for row in rows]
+
+    async def paid_out(self) -> int:
+        """What reached the payout address so far."""
+        rows = await self._database.rows("SELECT amount FROM ledger_sums WHERE kind = ?", (PAYOUT,))
+        return sum(int(row["amount"]) for row in rows)
+
+
+def _insert(connection: sqlite3.Connection, event: LogEvent, entry: Entry) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO ledger_entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            event.tx,
+            event.log_index,
+            event.block,
+            event.block_hash,
+            event.block_time,
+            entry.kind,
+            str(entry.amount),
+            entry.counterparty,
+            entry.detail,
+        ),
+    )
+    _add(connection, event.block_time, entry.kind, entry.amount)
+
+
+def _remove(connection: sqlite3.Connection, event: LogEvent, *, any_block: bool) -> None:
+    """Takes a row back. A removal names the block that was undone: the row of a newer block is not meant."""
+    row = connection.execute(
+        "SELECT * FROM ledger_entries WHERE tx = ? AND log_index = ? AND (? OR block_hash = ?)",
+        (event.tx, event.log_index, any_block, event.block_hash),
+    ).fetchone()
+    if row is None:
+        return
+    connection.execute("DELETE FROM ledger_entries WHERE tx = ? AND log_index = ?", (event.tx, event.log_index))
+    _add(connection, row["at"], row["kind"], -int(row["amount"]))
+
+
+def _add(connection: sqlite3.Connection, at: int, kind: str, amount: int) -> None:
+    if kind not in SUMMED_KINDS:
+        return
+    key = (at // QUARTER_S, kind)
+    row = connection.execute("SELECT amount FROM ledger_sums WHERE quarter = ? AND kind = ?", key).fetchone()
+    total = amount + (int(row["amount"]) if row else 0)
+    if total:
+        connection.execute("INSERT OR REPLACE INTO ledger_sums VALUES (?, ?, ?)", (*key, str(total)))
+    else:
+        connection.execute("DELETE FROM ledger_sums WHERE quarter = ? AND kind = ?", key)
+
+
+def _history(row: sqlite3.Row) -> HistoryEntry:
+    return HistoryEntry(
+        at=float(row["at"]),
+        kind=row["kind"],
+        amount=int(row["amount"]),
+        counterparty=row["counterparty"],
+        transaction="0x" + row["tx"].hex(),
+        block=row["block"],
+        detail=row["detail"],
+    )
