@@ -1,0 +1,1 @@
+"""Tools for people who work on DePIN Desktop; nothing here is part of what is installed."""

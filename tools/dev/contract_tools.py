@@ -1,0 +1,36 @@
+"""anvil, forge, the Solidity compiler and OpenZeppelin's contracts: npm packages, pinned by version and digest."""
+
+from __future__ import annotations
+
+import shutil
+
+from tools.dev.commands import run_quietly
+from tools.dev.places import CONTRACTS
+from tools.dev.say import Stop, say
+from tools.dev.stamps import Stamp, fingerprint
+
+
+def ensure_contract_tools() -> None:
+    """Brings `node_modules` in line with its lock file; npm compares each package with the digest written there.
+
+    Raises:
+        Stop: npm is missing, or a package could not be had or differs.
+    """
+    modules = CONTRACTS / "node_modules"
+    wanted = fingerprint(CONTRACTS / "package-lock.json", CONTRACTS / "package.json")
+    stamp = Stamp(modules / ".made-from")
+    if stamp.matches(wanted):
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        raise Stop("npm is missing, which brings the embedded chain. Install it:\n  sudo apt-get install -y npm")
+    say("installing the embedded chain and the contract tools (npm)")
+    stamp.clear()
+    run_quietly(
+        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+        cwd=CONTRACTS,
+        log="npm",
+        failure="npm could not install the embedded chain",
+        remedy="Check the network connection and start again.",
+    )
+    stamp.write(wanted)
