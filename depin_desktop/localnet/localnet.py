@@ -31,6 +31,7 @@ from depin_desktop.localnet.treasury import Treasury
 log = logging.getLogger(__name__)
 
 WATCH_INTERVAL_S = 1.0
+CHAIN_TIMEOUT_S = 5.0
 MISSES_UNTIL_KILLED = 10  # a chain that was silent for so many rounds is ended and started again
 
 
@@ -113,6 +114,10 @@ class Localnet:
         self._ready = False
         await self._tasks.close()
         await self._cleanup.aclose()
+
+    async def save(self) -> None:
+        """Saves the chain now instead of at the next round; on disk when this returns."""
+        await self._saver.save(self._chain_rpc())
 
     async def _start(self) -> None:
         if (before := Record.read(self.folder)) is not None:
@@ -210,7 +215,7 @@ class Localnet:
         if self._rpc is None or self._rpc.url != url:
             if self._rpc is not None:
                 self._tasks.spawn("close-rpc", self._rpc.close())
-            self._rpc = Rpc(url)
+            self._rpc = Rpc(url, timeout_s=CHAIN_TIMEOUT_S)
         return self._rpc
 
     async def _close_rpc(self) -> None:
@@ -224,7 +229,7 @@ class Localnet:
         if deployment is None:
             deployment = await deploy_contracts(self._chain_rpc().url, treasury, self._period_s, database)
             # The state first: addresses that are written down must never name contracts that a crash undid.
-            await self._saver.save(self._chain_rpc())
+            await self.save()
             deployment.save(self.folder.deployment)
         elif deployment.period_s != self._period_s:
             log.warning("this network was founded with a period of %d s, which stays", deployment.period_s)
@@ -259,7 +264,7 @@ class Localnet:
 
     async def _save_at_the_end(self) -> None:
         with contextlib.suppress(Unreachable, RpcError, ValueError):
-            await self._saver.save(self._chain_rpc())
+            await self.save()
 
     def _note(self) -> None:
         me = ProcessId.current()

@@ -30,8 +30,10 @@ def join(home: Home, network_path: Path) -> Network:
             code="other-network",
             status=409,
         )
-    _copy(network_path, home)
-    write_atomically(_origin_file(home), str(network_path.absolute()).encode())
+    original = network_path.absolute()
+    if original != home.network:
+        write_atomically(home.network, original.read_bytes())
+        write_atomically(_origin_file(home), str(original).encode())
     return network
 
 
@@ -43,10 +45,10 @@ def joined_network(home: Home) -> Network:
     """
     try:
         origin = Path(_origin_file(home).read_text("utf-8"))
-        if origin != home.network and origin.stat().st_mtime > home.network.stat().st_mtime:
+        if origin.stat().st_mtime > home.network.stat().st_mtime:
             newer = Network.load(origin)
             if _same(newer, Network.load(home.network)):
-                _copy(origin, home)
+                write_atomically(home.network, origin.read_bytes())
             else:
                 log.warning("%s now describes another network; this home stays with its own", origin)
     except (OSError, UserFacingError) as error:
@@ -57,11 +59,6 @@ def joined_network(home: Home) -> Network:
 def _same(one: Network, other: Network) -> bool:
     """Whether both are one network: the same contracts on the same chain, wherever its nodes are reached."""
     return (one.chain_id, one.addresses) == (other.chain_id, other.addresses)
-
-
-def _copy(path: Path, home: Home) -> None:
-    if path.absolute() != home.network:
-        write_atomically(home.network, path.read_bytes())
 
 
 def _origin_file(home: Home) -> Path:
