@@ -38,6 +38,7 @@ class Network(BaseModel):
     private: bool = False
     faucet_url: str | None = None
     confirmations: int = 1
+    start_block: int = 0  # nothing of this network is older
     period_s: int
     window_s: int
     min_stake: Money

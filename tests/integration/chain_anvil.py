@@ -1,4 +1,4 @@
-"""A real anvil for the chain's tests: started, frozen, killed and asked for odd things; contracts deployed by `deploy`."""
+"""A real anvil for the chain's tests: started, killed and asked for odd things; contracts deployed by `deploy`."""
 
 from __future__ import annotations
 

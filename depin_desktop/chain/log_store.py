@@ -1,0 +1,172 @@
+"""The indexer's rows: logs as the chain wrote them, and the headers that say which chain that was."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from depin_desktop.chain.calls import Block
+from depin_desktop.core.database import Database
+
+SCRIPTS = (
+    """
+    CREATE TABLE index_state (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        scope TEXT NOT NULL
+    );
+    CREATE TABLE index_blocks (
+        number INTEGER PRIMARY KEY,
+        hash BLOB NOT NULL,
+        parent BLOB NOT NULL,
+        time INTEGER NOT NULL
+    );
+    CREATE TABLE index_logs (
+        block_hash BLOB NOT NULL,
+        tx BLOB NOT NULL,
+        log_index INTEGER NOT NULL,
+        block INTEGER NOT NULL,
+        block_time INTEGER NOT NULL,
+        contract TEXT NOT NULL,
+        name TEXT NOT NULL,
+        address TEXT NOT NULL,
+        topic0 BLOB NOT NULL,
+        topic1 BLOB,
+        topic2 BLOB,
+        topic3 BLOB,
+        data BLOB NOT NULL,
+        PRIMARY KEY (block_hash, tx, log_index)
+    ) WITHOUT ROWID;
+    CREATE INDEX index_logs_by_name ON index_logs (name, block);
+    CREATE INDEX index_logs_by_block ON index_logs (block);
+    CREATE INDEX index_logs_by_topic1 ON index_logs (name, topic1, block);
+    CREATE INDEX index_logs_by_topic2 ON index_logs (name, topic2, block);
+    """,
+)
+KEEP_HEADERS = 1024
+
+
+@dataclass(frozen=True)
+class StoredLog:
+    """One log of our contracts, undecoded: names for searching, topics and data for decoding."""
+
+    block_hash: bytes
+    tx: bytes
+    log_index: int
+    block: int
+    block_time: int
+    contract: str
+    name: str
+    address: str
+    topics: tuple[bytes, ...]
+    data: bytes
+
+    def row(self) -> tuple[object, ...]:
+        topics = (*self.topics, None, None, None)[:4]
+        return (
+            *(self.block_hash, self.tx, self.log_index, self.block, self.block_time),
+            *(self.contract, self.name, self.address, *topics, self.data),
+        )
+
+
+class LogStore:
+    """What is indexed of one network by one set of interests (`scope`)."""
+
+    def __init__(self, database: Database, scope: str) -> None:
+        self._database = database
+        self._scope = scope
+
+    async def open(self) -> None:
+        """Creates or migrates the tables. Another scope's rows are dropped: they can be read from the chain again."""
+        await self._database.migrate("index", SCRIPTS)
+
+        def work(connection: sqlite3.Connection) -> None:
+            row = connection.execute("SELECT scope FROM index_state").fetchone()
+            if row is None or row["scope"] != self._scope:
+                connection.execute("DELETE FROM index_blocks")
+                connection.execute("DELETE FROM index_logs")
+                connection.execute("INSERT OR REPLACE INTO index_state VALUES (1, ?)", (self._scope,))
+
+        await self._database.run(work)
+
+    async def tip(self) -> Block | None:
+        """The newest block up to which everything is indexed."""
+        found = await self.headers(1)
+        return found[0] if found else None
+
+    async def headers(self, limit: int, below: int | None = None) -> list[Block]:
+        """Headers that we believed in, newest first; not every number is there."""
+        rows = await self._database.rows(
+            "SELECT * FROM index_blocks WHERE number < ? ORDER BY number DESC LIMIT ?",
+            (2**62 if below is None else below, limit),
+        )
+        return [Block(row["number"], row["hash"], row["parent"], row["time"], None) for row in rows]
+
+    async def append(self, logs: Sequence[StoredLog], tip: Block) -> None:
+        """Adds a range's logs together with the header of its last block."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "INSERT OR IGNORE INTO index_logs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [log.row() for log in logs],
+            )
+            connection.execute(
+                "INSERT OR REPLACE INTO index_blocks VALUES (?, ?, ?, ?)", (tip.number, tip.hash, tip.parent, tip.time)
+            )
+            connection.execute(
+                "DELETE FROM index_blocks WHERE number < (SELECT number FROM index_blocks ORDER BY number DESC"
+                " LIMIT 1 OFFSET ?)",
+                (KEEP_HEADERS,),
+            )
+
+        await self._database.run(work)
+
+    async def roll_back(self, to: int) -> list[StoredLog]:
+        """Forgets every block above `to`; returns the logs that went with them, newest first."""
+
+        def work(connection: sqlite3.Connection) -> list[StoredLog]:
+            rows = connection.execute(
+                "SELECT * FROM index_logs WHERE block > ? ORDER BY block DESC, log_index DESC", (to,)
+            ).fetchall()
+            connection.execute("DELETE FROM index_logs WHERE block > ?", (to,))
+            connection.execute("DELETE FROM index_blocks WHERE number > ?", (to,))
+            return [_stored(row) for row in rows]
+
+        return await self._database.run(work)
+
+    async def find(
+        self,
+        contract: str,
+        name: str,
+        topics: dict[int, bytes],
+        *,
+        since: int,
+        until: int | None,
+        limit: int,
+        newest_first: bool,
+    ) -> list[StoredLog]:
+        """Logs of one event whose topics have the given values, in the chain's order or the reverse."""
+        conditions = "".join(f" AND topic{position} = ?" for position in topics)
+        order = "DESC" if newest_first else "ASC"
+        rows = await self._database.rows(
+            "SELECT * FROM index_logs WHERE name = ? AND contract = ? AND block BETWEEN ? AND ?"  # noqa: S608
+            f"{conditions} ORDER BY block {order}, log_index {order} LIMIT ?",
+            (name, contract, since, 2**62 if until is None else until, *topics.values(), limit),
+        )
+        return [_stored(row) for row in rows]
+
+
+def _stored(row: sqlite3.Row) -> StoredLog:
+    topics = tuple(topic for n in range(4) if (topic := row[f"topic{n}"]) is not None)
+    return StoredLog(
+        row["block_hash"],
+        row["tx"],
+        row["log_index"],
+        row["block"],
+        row["block_time"],
+        row["contract"],
+        row["name"],
+        row["address"],
+        topics,
+        row["data"],
+    )
