@@ -74,8 +74,10 @@ class Cycle:
             async with self._round_done:
                 self._rounds += 1
                 self._round_done.notify_all()
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the trigger.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self.interval_s)
+                async with asyncio.timeout(self.interval_s):
+                    await self._wake.wait()
 
     def trigger(self) -> None:
         """Starts the next round now, without waiting for it."""
