@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 from tools.dev.commands import run_quietly
@@ -33,4 +34,14 @@ def ensure_contract_tools() -> None:
         failure="npm could not install the embedded chain",
         remedy="Check the network connection and start again.",
     )
+    # The programs are optional packages, one for each system; npm passes over those that it cannot have.
+    if not any((modules / "@foundry-rs").glob("anvil-*/bin/anvil*")) and not _anvil_elsewhere():
+        raise Stop(
+            "npm has no embedded chain (anvil) for this system, or could not fetch it. "
+            "Start again, or install Foundry so that anvil is on the PATH, or set DEPIN_ANVIL to it."
+        )
     stamp.write(wanted)
+
+
+def _anvil_elsewhere() -> bool:
+    return bool(os.environ.get("DEPIN_ANVIL") or shutil.which("anvil"))
