@@ -37,6 +37,7 @@ class Network(BaseModel):
     symbol: str = "DPN"
     private: bool = False
     faucet_url: str | None = None
+    faucet_address: str | None = None
     confirmations: int = 1
     start_block: int = 0  # nothing of this network is older
     period_s: int

@@ -82,6 +82,7 @@ class Deployment(BaseModel):
             addresses=self.addresses,
             private=True,
             faucet_url=faucet_url(ports.faucet),
+            faucet_address=self.faucet,
             period_s=self.period_s,
             window_s=self.window_s,
             min_stake=self.min_stake,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from depin_desktop.api.models import EarningsPoint, HistoryEntry
 from depin_desktop.chain.calls import LogEvent
@@ -21,6 +21,7 @@ QUARTER_S = 900  # the finest bucket: every time zone's midnight falls on one
 HOUR_S = 3600
 STORAGE, READS, PAYOUT = "storage", "reads", "payout"
 EARNED_KINDS = frozenset({STORAGE, READS})
+EVENTS = ("Proven", "Settled", "Staked", "Unstaked", "Slashed", "Transfer")
 _ZERO = "0x" + "0" * 40
 
 
@@ -63,6 +64,28 @@ class Entry(NamedTuple):
     amount: int
     counterparty: str = ""
     detail: str = ""
+
+
+class Source(NamedTuple):
+    """Where lines come from: an event of a contract, with values of its indexed arguments."""
+
+    contract: str
+    name: str
+    indexed: dict[str, Any]
+
+
+def sources(parties: Parties) -> tuple[Source, ...]:
+    """All events that `entry_of` could have something to say about; a log may be in more than one."""
+    owner = parties.owner
+    receivers = dict.fromkeys((owner, parties.payout))
+    return (
+        Source("deals", "Proven", {"provider": owner}),
+        Source("deals", "Settled", {"provider": owner}),
+        *(Source("settlement", "Settled", {"receiver": receiver}) for receiver in receivers),
+        *(Source("registry", name, {"owner": owner}) for name in ("Staked", "Unstaked")),
+        Source("registry", "Slashed", {}),  # of others, too: reporting them is rewarded
+        *(Source("token", "Transfer", {end: one}) for end in ("from", "to") for one in sorted(parties.in_hand)),
+    )
 
 
 def entry_of(event: LogEvent, parties: Parties) -> Entry | None:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 from depin_desktop.api.models import HistoryEntry
 from depin_desktop.chain.calls import LogEvent
+from depin_desktop.chain.indexer import Indexer
 from depin_desktop.core.database import Database
-from depin_desktop.wallet.ledger import EARNED_KINDS, PAYOUT, QUARTER_S, Amount, Entry, Parties, entry_of
+from depin_desktop.wallet.ledger import (
+    EARNED_KINDS,
+    EVENTS,
+    PAYOUT,
+    QUARTER_S,
+    Amount,
+    Entry,
+    Parties,
+    Source,
+    entry_of,
+    sources,
+)
 
 NAMESPACE = "ledger"
 # Amounts are text: SQLite's integers end at 2^63.
@@ -36,7 +49,8 @@ SCRIPTS = (
     """,
 )
 SUMMED_KINDS = EARNED_KINDS | {PAYOUT}
-EVENTS = ("Proven", "Settled", "Staked", "Unstaked", "Slashed", "Transfer")
+RECHECKED_BLOCKS = 256
+PAGE = 2000
 
 
 class Ledger:
@@ -49,38 +63,53 @@ class Ledger:
     def __init__(self, database: Database, parties: Parties) -> None:
         self._database = database
         self._parties = parties
+        self._writing = asyncio.Lock()
 
     async def open(self) -> None:
         """Makes the tables."""
         await self._database.migrate(NAMESPACE, SCRIPTS)
 
+    def attach(self, indexer: Indexer) -> None:
+        """Has the index tell what comes and what is taken back. Call it before `indexer.start`."""
+        for name in EVENTS:
+            indexer.on(name, self.apply)
+
+    async def catch_up(self, indexer: Indexer) -> None:
+        """Brings the ledger in line with the index; call it after `indexer.start`.
+
+        A run that was killed may not have heard of what it had indexed last, so the newest blocks are compared anew.
+        """
+        async with self._writing:
+            newest = await self._database.row("SELECT coalesce(max(block), 0) AS block FROM ledger_entries")
+            since = max(0, newest["block"] - RECHECKED_BLOCKS) if newest is not None else 0
+            rows = await self._database.rows("SELECT tx, log_index FROM ledger_entries WHERE block >= ?", (since,))
+            gone = {(row["tx"], row["log_index"]) for row in rows}
+            for source in sources(self._parties):
+                async for page in _pages(indexer, source, since):
+                    gone -= {(event.tx, event.log_index) for event in page}
+                    await self._write(page)
+            await self._database.run(lambda connection: _remove_all(connection, gone))
+
     async def apply(self, event: LogEvent) -> None:
-        """Takes an event in, or takes it back when it is marked as removed. Give this to `Indexer.on`."""
+        """Takes an event in, or takes it back when it is marked as removed."""
         await self.apply_all((event,))
 
     async def apply_all(self, events: Iterable[LogEvent]) -> None:
         """Takes events in within one transaction."""
+        async with self._writing:
+            await self._write(events)
+
+    async def _write(self, events: Iterable[LogEvent]) -> None:
         known = [(event, entry) for event in events if (entry := entry_of(event, self._parties)) is not None]
         if not known:
             return
 
         def work(connection: sqlite3.Connection) -> None:
             for event, entry in known:
-                _remove(connection, event, any_block=not event.removed)
+                # A removal names the block that was undone: the row of a newer block is not meant.
+                _remove(connection, event.tx, event.log_index, event.block_hash if event.removed else None)
                 if not event.removed:
                     _insert(connection, event, entry)
-
-        await self._database.run(work)
-
-    async def rebuild(self, events: Iterable[LogEvent]) -> None:
-        """Replaces everything by what `events` say: all that the index has, so that nothing missed stays missed."""
-        known = [(event, entry) for event in events if (entry := entry_of(event, self._parties)) is not None]
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM ledger_entries")
-            connection.execute("DELETE FROM ledger_sums")
-            for event, entry in known:
-                _insert(connection, event, entry)
 
         await self._database.run(work)
 
@@ -106,6 +135,19 @@ class Ledger:
         return sum(int(row["amount"]) for row in rows)
 
 
+async def _pages(indexer: Indexer, source: Source, since: int) -> AsyncIterator[list[LogEvent]]:
+    """All indexed events of one source since a block, in pages; a page may repeat the end of the one before."""
+    limit = PAGE
+    while True:
+        page = await indexer.events(source.name, contract=source.contract, since=since, limit=limit, **source.indexed)
+        yield page
+        if len(page) < limit:
+            return
+        if page[-1].block == since:
+            limit *= 2  # one block that holds more than a page
+        since = page[-1].block
+
+
 def _insert(connection: sqlite3.Connection, event: LogEvent, entry: Entry) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO ledger_entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -124,16 +166,21 @@ def _insert(connection: sqlite3.Connection, event: LogEvent, entry: Entry) -> No
     _add(connection, event.block_time, entry.kind, entry.amount)
 
 
-def _remove(connection: sqlite3.Connection, event: LogEvent, *, any_block: bool) -> None:
-    """Takes a row back. A removal names the block that was undone: the row of a newer block is not meant."""
+def _remove(connection: sqlite3.Connection, tx: bytes, log_index: int, block_hash: bytes | None = None) -> None:
+    """Takes a row back, if there is one; with `block_hash` only when it is of that block."""
     row = connection.execute(
-        "SELECT * FROM ledger_entries WHERE tx = ? AND log_index = ? AND (? OR block_hash = ?)",
-        (event.tx, event.log_index, any_block, event.block_hash),
+        "SELECT * FROM ledger_entries WHERE tx = ? AND log_index = ? AND block_hash = coalesce(?, block_hash)",
+        (tx, log_index, block_hash),
     ).fetchone()
     if row is None:
         return
-    connection.execute("DELETE FROM ledger_entries WHERE tx = ? AND log_index = ?", (event.tx, event.log_index))
+    connection.execute("DELETE FROM ledger_entries WHERE tx = ? AND log_index = ?", (tx, log_index))
     _add(connection, row["at"], row["kind"], -int(row["amount"]))
+
+
+def _remove_all(connection: sqlite3.Connection, keys: Iterable[tuple[bytes, int]]) -> None:
+    for tx, log_index in keys:
+        _remove(connection, tx, log_index)
 
 
 def _add(connection: sqlite3.Connection, at: int, kind: str, amount: int) -> None:
