@@ -28,16 +28,21 @@ class Book:
     charged: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
 
-    def take(self, total: int, price: int) -> Book | None:
-        """The book after a voucher for `total` paid `price`; None when any part of its interval is not free."""
-        start = total - price
-        if start < 0 or price < 0:
+    def take(self, total: int, price: int, agreed: int | None = None) -> Book | None:
+        """The book after a voucher for `total` paid `price`; None when any part of its interval is not free.
+
+        Args:
+            agreed: what the payer signed for, `price` where absent. Of a larger sum only the lower part is charged; the
+                rest stays free for the next voucher.
+        """
+        start = total - (price if agreed is None else agreed)
+        end = start + price
+        if start < 0 or not 0 <= price <= total - start:
             return None
-        free = (*self.gaps, (self.signed, max(self.signed, total)))
-        joined = _join(free)
+        joined = _join((*self.gaps, (self.signed, max(self.signed, total))))
         for index, (low, high) in enumerate(joined):
-            if low <= start and total <= high:
-                rest = [*joined[:index], (low, start), (total, high), *joined[index + 1 :]]
+            if low <= start and end <= high:
+                rest = [*joined[:index], (low, start), (end, high), *joined[index + 1 :]]
                 gaps = tuple(gap for gap in rest if gap[0] < gap[1])[-MAX_GAPS:]
                 return Book(max(self.signed, total), self.charged + price, gaps)
         return None

@@ -114,6 +114,34 @@ class Payer:
             asked = account.agree(answer, price)
         raise _refused(provider, "payment-refused", "no payment was accepted.")
 
+    async def reclaim(self, session: Session, url: str, provider: NodeOffer) -> int:
+        """Asks the provider to give the unused rest of this process's channel back; returns the base units returned.
+
+        Costs the customer nothing: the provider sends the transaction. Where it does not, the payer can still withdraw
+        by itself after the channel's delay.
+
+        Raises:
+            PaymentFailed: there is no channel, nothing is left in it, or the provider refuses.
+        """
+        account = self._accounts.setdefault(provider.owner, Account(self._wallet, provider))
+        async with account.lock:
+            if not await account.knows_terms(0):
+                raise _refused(provider, "no-channel", "there is no channel to it.")
+            for _ in range(ATTEMPTS):
+                total, header = await account.refund_request()
+                response = await session.request("GET", url, headers={wire.PAYMENT_SIGNATURE: header})
+                if response.status == 402:
+                    required = await required_of(response)
+                    if required.error == Refusal.TOTAL and await account.accept_count(required, total):
+                        continue
+                    reason = EXPLANATIONS.get(Refusal(required.error), ("",))[0] if required.error else ""
+                    raise _refused(provider, required.error or "payment-refused", reason)
+                async with response:
+                    before = account.channel
+                    after = await account.refresh()
+                    return (before.balance if before is not None else after.balance) - after.balance
+        raise _refused(provider, "payment-refused", "no refund was made.")
+
     async def _attempt(
         self, account: Account, price: int, call: _Call, headers: dict[str, str]
     ) -> aiohttp.ClientResponse | wire.PaymentRequired:
@@ -128,27 +156,26 @@ class Payer:
     async def _exchange(
         self, account: Account, signed: Signed, call: _Call, headers: dict[str, str]
     ) -> aiohttp.ClientResponse | wire.PaymentRequired:
-        paying, again = {**headers, wire.PAYMENT_SIGNATURE: signed.header}, False
+        paying = {**headers, wire.PAYMENT_SIGNATURE: signed.header}
         try:
             response = await call(headers=paying)
         except (aiohttp.ClientConnectionError, TimeoutError):
             # The answer may be lost although the provider has charged: the very same payment is safe to repeat.
-            again = True
             response = await call(headers=paying)
         required = await required_of(response) if response.status == 402 else None
         try:
-            if required is None:
-                account.give_back(signed, charged_by(response, signed.price))
+            if required is None and (charged := charged_by(response, signed.price)) is not None:
+                account.give_back(signed, charged)
             if signed.intent is not None:
                 await account.settle_intent(signed.intent)
             if required is not None:
-                await _catch_up(account, signed, required, again)
+                await _catch_up(account, signed, required)
         except LeaseLost:
             account.channel = None
         return response if required is None else required
 
 
-async def _catch_up(account: Account, signed: Signed, required: wire.PaymentRequired, again: bool) -> None:
+async def _catch_up(account: Account, signed: Signed, required: wire.PaymentRequired) -> None:
     """Corrects this side after a refusal, so that another attempt makes sense.
 
     Raises:
@@ -156,10 +183,10 @@ async def _catch_up(account: Account, signed: Signed, required: wire.PaymentRequ
     """
     code = required.error or ""
     if code in (Refusal.TOTAL, Refusal.BELOW_CLAIMED):
-        if again:
-            raise _refused(account.provider, "payment-lost", "it was charged, but the answer was lost twice.")
-        if not await account.resync(signed, required):
-            raise _refused(account.provider, "payment-refused", "its books do not fit its own vouchers.")
+        if all(way.amount != signed.price for way in required.accepts):
+            account.give_back(signed)  # another price than was signed for
+        elif not await account.resync(signed, required):
+            raise _refused(account.provider, "payment-lost", "it was charged before, and its answer was lost.")
     elif code in (Refusal.BALANCE, Refusal.CHANNEL):
         account.give_back(signed)
         if account.channel is not None:

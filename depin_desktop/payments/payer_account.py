@@ -69,6 +69,7 @@ class Signed:
     total: int
     price: int
     header: str
+    resyncs: int
     intent: DepositIntent | None = None
 
 
@@ -82,6 +83,7 @@ class Account:
         self.way: wire.Requirements | None = None
         self.channel: PayerChannel | None = None
         self.lock = asyncio.Lock()
+        self._resyncs = 0
 
     # --- terms ----------------------------------------------------------------------------------------------------
 
@@ -153,7 +155,7 @@ class Account:
             self.channel = None
 
     def give_back(self, signed: Signed, charged: int = 0) -> None:
-        """Counts what was signed but not charged as free again, where nothing was signed on top of it."""
+        """Counts what the provider says it did not charge as free again, where nothing was signed on top of it."""
         channel = self.channel
         if channel is None or channel.id != signed.channel:
             return
@@ -161,17 +163,18 @@ class Account:
         self.channel = replace(channel, signed=total, paid=channel.paid + charged)
 
     async def resync(self, signed: Signed, required: wire.PaymentRequired) -> bool:
-        """Continues from the newest voucher that the provider holds, if it bears this customer's own signature.
+        """Continues from a voucher that the provider holds and this side forgot, if it bears the customer's signature.
 
-        False when that explains nothing: the provider refuses a total that continues its own books.
+        False when this side has forgotten nothing: then the voucher was charged before, and its answer was lost.
         """
         channel = self.channel
-        if channel is None or channel.id != signed.channel:
-            return True
+        if channel is None or channel.id != signed.channel or self._resyncs != signed.resyncs:
+            return True  # others have caught up since this was signed
         proven = max((self._proven(channel, way.extra.voucher_state) for way in required.accepts), default=0)
         self.channel = replace(channel, signed=max(channel.signed, proven))
-        channel = await self.refresh()
-        return channel.signed > signed.total or proven > signed.total - signed.price
+        refreshed = await self.refresh()
+        self._resyncs += 1
+        return refreshed.signed > channel.signed
 
     def _proven(self, channel: PayerChannel, state: wire.VoucherState | None) -> int:
         if state is None or state.signature is None or state.signed_max_claimable is None:
@@ -214,7 +217,31 @@ class Account:
             accepted=self.way.model_copy(update={"amount": price}),
             extensions={wire.PAYMENT_IDENTIFIER: {"info": {"required": False, "id": secrets.token_hex(16)}}},
         )
-        return Signed(channel.id, total, price, wire.encode(payment), intent)
+        return Signed(channel.id, total, price, wire.encode(payment), self._resyncs, intent)
+
+    async def refund_request(self) -> tuple[int, str]:
+        """A request to give the channel's rest back, under the total that receipts say was charged; and that total."""
+        channel = self.channel or await self._lease()
+        assert self.way is not None
+        signature = typed_data.sign_voucher(self._wallet.signer, self._network, channel.id, channel.paid)
+        payment = wire.PaymentPayload(
+            payload=wire.ChannelPayload(
+                type="refund",
+                channel_config=channel.config,
+                voucher=wire.Voucher(channel_id=channel.id, max_claimable_amount=channel.paid, signature=signature),
+            ),
+            accepted=self.way.model_copy(update={"amount": 0}),
+        )
+        return channel.paid, wire.encode(payment)
+
+    async def accept_count(self, required: wire.PaymentRequired, total: int) -> bool:
+        """Takes the provider's count of what was charged, if it is within what was signed and new."""
+        states = (way.extra.channel_state for way in required.accepts)
+        counted = next((s.charged_cumulative_amount for s in states if s is not None), None)
+        if self.channel is None or counted is None or counted == total or counted > self.channel.signed:
+            return False
+        self.channel = await self._wallet.store.save(replace(self.channel, paid=counted))
+        return True
 
     def _authorised(self, intent: DepositIntent) -> wire.Deposit:
         """The deposit that an intent stands for; signing is deterministic, so it is the same every time."""

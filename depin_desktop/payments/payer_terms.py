@@ -108,14 +108,11 @@ async def required_of(response: aiohttp.ClientResponse) -> wire.PaymentRequired:
             ) from error
 
 
-def charged_by(response: aiohttp.ClientResponse, price: int) -> int:
-    """Base units that an answer's receipt says were charged, never more than was agreed; none without a receipt."""
-    header = response.headers.get(wire.PAYMENT_RESPONSE)
-    if header is None:
-        return 0
+def charged_by(response: aiohttp.ClientResponse, price: int) -> int | None:
+    """Base units that an answer's receipt says were charged, never more than was agreed; None without a receipt."""
     try:
-        receipt = wire.decode_response(header)
-    except ValueError:
-        return price
+        receipt = wire.decode_response(response.headers[wire.PAYMENT_RESPONSE])
+    except (KeyError, ValueError):
+        return None
     charged = receipt.extra.charged_amount if receipt.extra is not None else None
     return price if charged is None else min(charged, price)

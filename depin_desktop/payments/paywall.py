@@ -59,6 +59,7 @@ class Paywall:
         exposure_cap: unclaimed base units per customer beyond which nothing is served before a claim; 0 for no cap.
         withdraw_delay_s: how long a payer's withdrawal takes, 900 to 2 592 000.
         deposit_floor: the smallest deposit accepted, in base units.
+        max_timeout_s: how long a deposit's authorisation should stay valid, as announced to payers.
         on_paid: called with customer, amount and what it was for, after each charge.
     """
 
@@ -73,6 +74,7 @@ class Paywall:
         exposure_cap: int,
         withdraw_delay_s: int = WITHDRAW_DELAY_S,
         deposit_floor: int = 0,
+        max_timeout_s: int = MAX_TIMEOUT_S,
         claim_policy: policy.ClaimPolicy | None = None,
         on_paid: OnPaid | None = None,
         clock: Callable[[], float] = time.time,
@@ -84,6 +86,7 @@ class Paywall:
         self._exposure_cap = exposure_cap
         self._delay_s = withdraw_delay_s
         self._deposit_floor = deposit_floor
+        self._max_timeout_s = max_timeout_s
         self._clock = clock
         self._network = f"eip155:{network.chain_id}"
         self._token = network.addresses.token
@@ -132,25 +135,19 @@ class Paywall:
             channel = await self._fresh(channel)
             raise web.HTTPOk(headers=await self._refunder.refund(channel, payment.payload, way))
         transaction = ""
-        if payment.payload.type == "deposit":
-            self._check_interval(channel, voucher, way.amount)
-            channel, transaction = await self._depositor.deposit(channel, payment.payload, way)
-        channel = await self._fresh(channel)
-        self._check_cover(channel, voucher)
-        await self._limit_exposure(channel, way.amount)
+        if channel.book.take(voucher.max_claimable_amount, way.amount, payment.accepted.amount) is not None:
+            if payment.payload.type == "deposit":
+                channel, transaction = await self._depositor.deposit(channel, payment.payload, way)
+            channel = await self._fresh(channel)
+            self._check_cover(channel, voucher)
+            await self._limit_exposure(channel, way.amount)
+        # Otherwise nothing can be charged, and no gas is spent: the store knows whether it is a permitted repeat.
+        asked = f"{request.method} {request.path_qs} {request.headers.get('Range', '')}"
         try:
-            channel, repeated = await self.store.charge(
-                channel,
-                voucher.max_claimable_amount,
-                voucher.signature,
-                way.amount,
-                description,
-                payment.identifier,
-                f"{request.method} {request.path_qs} {request.headers.get('Range', '')}",
-            )
+            channel, repeated = await self.store.charge(channel, payment, way.amount, description, asked)
         except Refused as refused:
             raise PaymentRefused(Refusal.TOTAL) from refused
-        return self._receipt(channel, 0 if repeated else way.amount, transaction, description, repeated)
+        return self._receipt(channel, way.amount, transaction, description, repeated)
 
     def _bind(self, payment: wire.PaymentPayload, way: wire.Requirements) -> Channel:
         """The channel that a payment is for, as far as it is known here; refuses one that is not ours to claim."""
@@ -172,12 +169,6 @@ class Paywall:
         if known is None and config.withdraw_delay != self._delay_s:
             raise PaymentRefused(Refusal.DELAY)
         return known or Channel(identity, config)
-
-    @staticmethod
-    def _check_interval(channel: Channel, voucher: wire.Voucher, price: int) -> None:
-        """Refuses before gas is spent what the books would refuse after it."""
-        if channel.book.take(voucher.max_claimable_amount, price) is None:
-            raise PaymentRefused(Refusal.TOTAL)
 
     @staticmethod
     def _check_cover(channel: Channel, voucher: wire.Voucher) -> None:
@@ -220,7 +211,7 @@ class Paywall:
             asset=self._token,
             amount=amount,
             pay_to=self._receiver,
-            max_timeout_seconds=MAX_TIMEOUT_S,
+            max_timeout_seconds=self._max_timeout_s,
             extra=wire.Terms(
                 name=typed_data.TOKEN_DOMAIN[0],
                 version=typed_data.TOKEN_DOMAIN[1],
@@ -287,7 +278,8 @@ class Paywall:
         )
         if self.on_paid is not None and not repeated:
             self.on_paid(payer, amount, what)
-        return Payment({wire.PAYMENT_RESPONSE: wire.encode(response)}, payer, amount, channel.id, repeated)
+        headers = {wire.PAYMENT_RESPONSE: wire.encode(response)}
+        return Payment(headers, payer, 0 if repeated else amount, channel.id, repeated)
 
     # --- what has been earned -------------------------------------------------------------------------------------
 

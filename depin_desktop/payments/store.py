@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from depin_desktop.core.database import Database
 from depin_desktop.payments.book import Book
-from depin_desktop.payments.headers import ChannelConfig
+from depin_desktop.payments.headers import ChannelConfig, PaymentPayload
 
 NAMESPACE = "payments"
 SCRIPTS = (
@@ -144,14 +144,7 @@ class ChannelStore:
         return self._keep(await self._database.run(work))
 
     async def charge(
-        self,
-        channel: Channel,
-        total: int,
-        signature: bytes,
-        price: int,
-        what: str,
-        identifier: str | None,
-        request: str,
+        self, channel: Channel, payment: PaymentPayload, price: int, what: str, request: str
     ) -> tuple[Channel, bool]:
         """Charges `price` under a verified voucher and returns the channel once that is on disk.
 
@@ -161,11 +154,12 @@ class ChannelStore:
         Raises:
             Refused: the voucher's interval is not free.
         """
-        now = self._clock()
+        now, identifier = self._clock(), payment.identifier
+        total, signature = payment.payload.voucher.max_claimable_amount, payment.payload.voucher.signature
 
         def work(connection: sqlite3.Connection) -> tuple[Channel, bool]:
             current = _read(connection, channel.id) or channel
-            book = current.book.take(total, price)
+            book = current.book.take(total, price, payment.accepted.amount)
             if book is None:
                 if identifier and _repeat(connection, channel.id, total, identifier, request, now):
                     return current, True
