@@ -1,0 +1,283 @@
+"""The cards of Home."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
+
+from depin_desktop.api.models import Inventory, RatePoint
+from depin_desktop.app.presenters import home as say
+from depin_desktop.app.widgets.banner import EmptyState
+from depin_desktop.app.widgets.buttons import Button
+from depin_desktop.app.widgets.card import Card, CardHead, Icon, Rule
+from depin_desktop.app.widgets.figure import Figure, Labelled
+from depin_desktop.app.widgets.plot import Plot
+from depin_desktop.app.widgets.text import Text
+from depin_desktop.app.words import age, clock, full_time, tr
+from depin_desktop.core.units import format_rate, format_tokens
+
+ELIDE = Qt.TextElideMode.ElideRight
+
+
+class EarningsCard(Card):
+    """The one big number, its history below."""
+
+    def __init__(self) -> None:
+        super().__init__(spacing=4)
+        self.setMinimumHeight(236)
+        self.today = Figure("number", "body")
+        self.total = Labelled(tr("In total"), right=True)
+        self.pending = Labelled(tr("Pending"), right=True)
+        left = QVBoxLayout()
+        left.setSpacing(0)
+        left.addWidget(Text(tr("Earned today"), "secondary", "muted"))
+        left.addWidget(self.today)
+        row = QHBoxLayout()
+        row.setSpacing(28)
+        row.addLayout(left, 1)
+        row.addWidget(self.pending, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.total, 0, Qt.AlignmentFlag.AlignTop)
+        self.note = Text("", "caption", "muted", elide=ELIDE)
+        self._points: list[tuple[float, float]] = []
+        self._symbol = ""
+        self.plot = Plot(
+            0,
+            tick=lambda at: say.span_label(self._points, at),
+            tell=self._tell,
+            empty=tr("Earnings appear here once the first proof is paid."),
+            height=96,
+        )
+        self.body.addLayout(row)
+        self.body.addWidget(self.note)
+        self.body.addSpacing(6)
+        self.body.addWidget(self.plot, 1)
+
+    def _tell(self, at: float, tokens: float) -> str:
+        return f"{format_tokens(round(tokens * 1e18))} {self._symbol} · {full_time(at)}"
+
+    def show_view(self, view: say.Earnings, points: list[tuple[float, float]], symbol: str) -> None:
+        self.today.say(view.today or "–", view.unit, tip=view.today_tip)
+        self.total.figure.say(view.total or "–", tip=view.total_tip)
+        self.pending.figure.say(view.pending or "–", tip=view.pending_tip)
+        self.note.say(view.note.text, view.note.tone)
+        self._points, self._symbol = points, symbol
+        self.plot.show_points(points, self.note.text())
+
+
+class StorageCard(Card):
+    """Storage in short, or how to begin."""
+
+    add_folder = Signal()
+    manage = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = CardHead(tr("Storage"), "storage")
+        self.open = Button(tr("Manage"), "quiet", name=tr("Open the Storage page"))
+        self.open.clicked.connect(self.manage)
+        self.head.add_right(self.open)
+        self.today = Figure("figure", "body")
+        self.lines = [Text("", "secondary", "muted", elide=ELIDE) for _ in range(2)]
+        self.plot = Plot(0, tell=self._tell, empty=tr("No transfers yet"), height=56)
+        self.caption = Text("", "caption", "faint", elide=ELIDE)
+        self.foot = Text("", "caption", "muted", elide=ELIDE)
+        filled = QWidget()
+        column = QVBoxLayout(filled)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addWidget(self.today)
+        for line in self.lines:
+            column.addWidget(line)
+        column.addSpacing(6)
+        column.addWidget(self.plot, 1)
+        column.addWidget(self.caption)
+        column.addSpacing(2)
+        column.addWidget(Rule())
+        column.addWidget(self.foot)
+        self.empty = EmptyState(
+            "folder",
+            tr("Nothing is shared yet"),
+            tr(
+                "Choose a folder and a size. Customers’ data fills it, encrypted, and every proof that it is still there pays."
+            ),
+            tr("Share a folder…"),
+        )
+        self.empty.pressed.connect(self.add_folder)
+        self.loading = EmptyState("storage", tr("Reading…"), tr("The engine has not told yet."))
+        self._stack = QStackedLayout()
+        for page in (self.loading, self.empty, filled):
+            self._stack.addWidget(page)
+        self.body.addWidget(self.head)
+        self.body.addLayout(self._stack, 1)
+
+    def _tell(self, at: float, rate: float) -> str:
+        return f"{format_rate(rate)} · {clock(at)}"
+
+    def show_view(self, view: say.StorageCard, rates: Sequence[RatePoint], symbol: str, live: bool) -> None:
+        self.head.pill.say(view.pill.text, view.pill.tone, view.pill.tip)
+        self._stack.setCurrentIndex({"loading": 0, "empty": 1, "filled": 2}[view.kind])
+        self.open.setVisible(view.kind == "filled")
+        self.empty.button.setEnabled(live)
+        if view.kind != "filled":
+            return
+        self.today.say(view.today, tr("{symbol} today", symbol=symbol))
+        for label, text in zip(self.lines, view.lines, strict=True):
+            label.say(text)
+        self.plot.show_points([(point.at, point.received + point.sent) for point in rates])
+        self.caption.say(tr("In and out, last hour") if len(rates) > 1 else "")
+        self.foot.say(view.foot.text, view.foot.tone, view.foot.tip)
+
+
+class MachineCard(Card):
+    """What this machine has; rows come and go with the hardware."""
+
+    def __init__(self) -> None:
+        super().__init__(spacing=6)
+        self.head = CardHead(tr("This machine"), "chip")
+        self.taken = Text("", "caption", "faint")
+        self.head.add_right(self.taken)
+        self.body.addWidget(self.head)
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(12)
+        self._grid.setVerticalSpacing(7)
+        self._grid.setColumnStretch(1, 1)
+        self.body.addLayout(self._grid)
+        self._rows: list[tuple[Icon, Text, Text]] = []
+        self.waiting = EmptyState(
+            "chip", tr("Looking around…"), tr("Disks, graphics, sensors and network appear here.")
+        )
+        self.body.addWidget(self.waiting)
+        self.body.addStretch(1)
+
+    def show_rows(self, rows: list[say.Row], inventory: Inventory | None, now: float) -> None:
+        self.waiting.setVisible(not rows)
+        if inventory is not None:
+            self.taken.say(
+                age(now, inventory.taken_at),
+                tip=f"{inventory.hostname}, {inventory.system}\n{full_time(inventory.taken_at)}",
+            )
+        while len(self._rows) < len(rows):
+            self._add_row()
+        for index, (icon, title, detail) in enumerate(self._rows):
+            used = index < len(rows)
+            for widget in (icon, title, detail):
+                widget.setVisible(used)
+            if used:
+                row = rows[index]
+                icon.show_icon(row.icon, row.tone)
+                title.say(row.title, tip=row.tip)
+                detail.say(row.detail, row.tone, row.tip)
+
+    def _add_row(self) -> None:
+        at = len(self._rows)
+        icon, title = Icon("chip"), Text("", "secondary", elide=ELIDE)
+        detail = Text("", "caption", "muted", elide=ELIDE)
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(title)
+        words.addWidget(detail)
+        self._grid.addWidget(icon, at, 0, Qt.AlignmentFlag.AlignVCenter)
+        self._grid.addLayout(words, at, 1)
+        self._rows.append((icon, title, detail))
+
+
+class _ActivityRow(QWidget):
+    HEIGHT = 57
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.time = Text("", "caption", "muted")
+        self.time.setFixedWidth(52)
+        self.title = Text("", "body", elide=ELIDE)
+        self.detail = Text("", "caption", "muted", elide=ELIDE)
+        self.amount = Text("", "strong")
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        top.addWidget(self.title, 1)
+        top.addWidget(self.amount)
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addLayout(top)
+        words.addWidget(self.detail)
+        words.addStretch(1)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.time, 0, Qt.AlignmentFlag.AlignTop)
+        row.addLayout(words, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 8, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(row, 1)
+        self.rule = Rule()
+        column.addWidget(self.rule)
+
+
+class ActivityList(QWidget):
+    """Shows as many rows, the newest first, as there is room for."""
+
+    LEAST = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[_ActivityRow] = []
+        self._used = 0
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(180, _ActivityRow.HEIGHT * min(self.LEAST, max(1, self._used)))
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, self.minimumSizeHint().height())
+
+    def show_rows(self, rows: list[say.ActivityRow]) -> None:
+        while len(self._rows) < len(rows):
+            self._rows.append(_ActivityRow(self))
+        for row, entry in zip(self._rows, rows, strict=False):
+            row.time.say(entry.time, tip=entry.time_tip)
+            row.title.say(entry.title, entry.tone)
+            row.detail.say(entry.detail)
+            row.amount.say(entry.amount)
+            row.setAccessibleName(" ".join((entry.time, entry.title, entry.detail, entry.amount)))
+        if len(rows) != self._used:
+            self._used = len(rows)
+            self.updateGeometry()
+        self._place()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._place()
+
+    def _place(self) -> None:
+        fits = max(1, self.height() // _ActivityRow.HEIGHT)
+        shown = min(fits, self._used)
+        for index, row in enumerate(self._rows):
+            row.setVisible(index < shown)
+            row.rule.setVisible(index < shown - 1)
+            row.setGeometry(0, index * _ActivityRow.HEIGHT, self.width(), _ActivityRow.HEIGHT)
+
+
+class ActivityCard(Card):
+    """What is happening now."""
+
+    def __init__(self) -> None:
+        super().__init__(spacing=2)
+        self.head = CardHead(tr("Just now"))
+        self.list = ActivityList()
+        self.empty = EmptyState(
+            "info", tr("Quiet so far"), tr("Pieces, proofs and payments appear here as they happen.")
+        )
+        self.body.addWidget(self.head)
+        self.body.addWidget(self.list, 1)
+        self.body.addWidget(self.empty, 1)
+        self.list.hide()
+
+    def show_rows(self, rows: list[say.ActivityRow], *, loading: bool) -> None:
+        self.list.setVisible(bool(rows))
+        self.empty.setVisible(not rows)
+        if loading:
+            self.empty.say(tr("Reading…"), tr("The engine has not told yet."))
+        else:
+            self.empty.say(tr("Quiet so far"), tr("Pieces, proofs and payments appear here as they happen."))
+        self.list.show_rows(rows)
