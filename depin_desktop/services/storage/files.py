@@ -86,7 +86,8 @@ class PieceFiles:
     def clean(self) -> None:
         """Removes what unfinished uploads left behind; nothing of it was acknowledged."""
         for path in self.temporary.glob("*.part"):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a disk that became read-only: they stay until it is writable
+                path.unlink(missing_ok=True)
 
     def scan(self) -> dict[str, int]:
         """Root and size of every piece that is there."""

@@ -80,6 +80,7 @@ class Intake:
         self._clock = clock
         self.limits = limits or IntakeLimits()
         self._uploads = 0
+        self.upload_ended = asyncio.Event()
         self._arriving: dict[str, int] = {}  # bytes under way per customer
 
     @property
@@ -116,6 +117,8 @@ class Intake:
                 reservation.release()
         finally:
             self._uploads -= 1
+            self.upload_ended.set()
+            self.upload_ended.clear()
             self._arriving[customer] -= size
             if not self._arriving[customer]:
                 del self._arriving[customer]

@@ -11,7 +11,7 @@ from depin_desktop.core.units import GIB, MIB, SECONDS_PER_MONTH, TIB, format_ag
 from depin_desktop.sealing import LEAF, SPAN
 
 MAX_PIECE_BYTES = 1 * GIB
-MAX_PIECES_PER_CALL = 256
+MAX_PIECES_PER_CALL = 128
 RECEIPT_LIFE_S = 3600
 UNPAID_CAP_BYTES = 4 * GIB
 """What one customer may have stored without having put it into a data set."""

@@ -7,6 +7,7 @@ speaks for it; the disk is the truth about bytes, these rows about whose they ar
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -223,6 +224,17 @@ class PieceStore:
             (root, customer, int(now)),
         )
         return None if row is None else Receipt.model_validate_json(row["receipt"])
+
+    async def hold(self, roots: Sequence[str], seconds: int, now: float | None = None) -> None:
+        """Keeps pieces for `seconds` more, whoever's they are."""
+        until = int((time.time() if now is None else now) + seconds)
+        await self._database.run(
+            lambda connection: connection.executemany(
+                "INSERT INTO storage_receipts SELECT root, '', size, ?, '' FROM storage_pieces WHERE root = ? "
+                "ON CONFLICT (root, customer) DO UPDATE SET expires_at = MAX(expires_at, excluded.expires_at)",
+                [(until, root) for root in roots],
+            )
+        )
 
     async def unclaimed(self, now: float, limit: int = 1000) -> list[Piece]:
         """Pieces that neither an unexpired receipt nor a data set speaks for; expired receipts are dropped."""
