@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from eth_abi.exceptions import DecodingError
 
-from depin_desktop.chain.abi import Function, interface
+from depin_desktop.chain.abi import Function, Interface, interface
 from depin_desktop.chain.contracts import INTERFACES
 from depin_desktop.chain.refusals import SENTENCES
 from depin_desktop.chain.rpc import RpcError
 from depin_desktop.core.errors import UserFacingError
+from depin_desktop.core.units import format_tokens
 
 _ERROR = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
@@ -99,7 +101,8 @@ def _revert_data(data: Any) -> bytes | None:
 
 def _named(error: Function, values: dict[str, Any]) -> Reverted:
     sentence, remedy = SENTENCES.get(error.name, (f"The contract refused: {_plain(error.name)}.", ""))
-    shown = {name: _shown(name, value) for name, value in values.items()}
+    plain = _NOT_TOKENS.get(error.name, frozenset())
+    shown = {name: _shown("" if name in plain else name, value) for name, value in values.items()}
     return Reverted(error.name, values, sentence.format(**shown), remedy.format(**shown))
 
 
@@ -109,18 +112,25 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, str) and value.startswith("0x"):
         return f"{value[:8]}…{value[-4:]}"
     if name in _AMOUNTS and isinstance(value, int):
-        from depin_desktop.core.units import format_tokens
-
         return format_tokens(value)
     if name in _TIMES and isinstance(value, int):
-        from datetime import UTC, datetime
-
-        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC" if value < 2**40 else "never"
-    return str(value)
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC" if value < _FAR else "never"
+    return _plain(str(value))
 
 
-_AMOUNTS = frozenset({"stake", "minimum", "balance", "needed", "allowance", "amount", "available"})
-_TIMES = frozenset({"thaw_ends", "expires", "opens_at", "deadline", "valid_after", "valid_before", "finalizable_at"})
+_AMOUNTS = frozenset(
+    {
+        *("stake", "minimum", "balance", "needed", "allowance", "amount", "available", "asked", "total", "signed"),
+        *("cap", "expected", "received"),
+    }
+)
+_NOT_TOKENS = {
+    "WrongFirstPiece": frozenset({"expected"}),
+    "WrongRefundNonce": frozenset({"expected"}),
+    "BadWithdrawDelay": frozenset({"minimum"}),
+}
+_TIMES = frozenset({"thaw_ends", "expires", "opens_at", "deadline", "valid_after", "valid_before", "ready_at"})
+_FAR = 2**36  # a time beyond it means never
 
 
 def _plain(text: str) -> str:
@@ -138,7 +148,5 @@ def _errors() -> dict[bytes, Function]:
 
 @functools.cache
 def _text() -> Function:
-    from depin_desktop.chain.abi import Interface
-
     declared = Interface([{"type": "error", "name": "Error", "inputs": [{"name": "", "type": "string"}]}])
     return declared.errors[_ERROR]

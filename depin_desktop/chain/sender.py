@@ -223,7 +223,8 @@ class Sender:
 
     async def _wait(self, flight: Flight, timeout_s: float) -> Ending:
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(asyncio.shield(flight.landed), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(flight.landed)
         raise UserFacingError(
             f"The chain has not taken up “{flight.row.purpose}” within {timeout_s:.0f} s.",
             "It stays in flight and is watched; nothing needs to be sent again.",

@@ -11,7 +11,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from .chain_anvil import Anvil, account, anvil_with_contracts
 
 from depin_desktop.chain.calls import LogEvent
 from depin_desktop.chain.chain import Chain
@@ -20,6 +19,8 @@ from depin_desktop.chain.indexer import Indexer
 from depin_desktop.chain.network import Network
 from depin_desktop.chain.sender import Sender
 from depin_desktop.core.database import Database
+
+from .chain_anvil import Anvil, account, anvil_with_contracts
 
 FOUNDER, FRIEND, STRANGER = account(1), account(2), account(3)
 NEVER_S = 3600.0  # polling that does not happen within a test
