@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import sys
 
 from tools.dev.commands import run_quietly
 from tools.dev.places import CONTRACTS
@@ -28,20 +30,26 @@ def ensure_contract_tools() -> None:
     say("installing the embedded chain and the contract tools (npm)")
     stamp.clear()
     run_quietly(
-        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *_for_this_system()],
         cwd=CONTRACTS,
         log="npm",
         failure="npm could not install the embedded chain",
         remedy="Check the network connection and start again.",
     )
-    # The programs are optional packages, one for each system; npm passes over those that it cannot have.
     if not any((modules / "@foundry-rs").glob("anvil-*/bin/anvil*")) and not _anvil_elsewhere():
         raise Stop(
-            "npm has no embedded chain (anvil) for this system, or could not fetch it. "
-            "Start again, or install Foundry so that anvil is on the PATH, or set DEPIN_ANVIL to it."
+            "npm has no embedded chain (anvil) for this system. "
+            "Install Foundry so that anvil is on the PATH, or set DEPIN_ANVIL to it, and start again."
         )
     stamp.write(wanted)
 
 
 def _anvil_elsewhere() -> bool:
     return bool(os.environ.get("DEPIN_ANVIL") or shutil.which("anvil"))
+
+
+def _for_this_system() -> list[str]:
+    """The programs for Linux on x86-64 are ordinary packages: npm would silently pass over optional ones that ask for
+    a newer Node.js than Debian has, although they contain no JavaScript. Other systems have to leave them out."""
+    native = sys.platform == "linux" and platform.machine() == "x86_64"
+    return [] if native else ["--omit=dev", "--force"]
