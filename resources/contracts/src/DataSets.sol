@@ -211,16 +211,16 @@ abstract contract DataSets is IStorageDeals {
 
     /// Where the `index`-th leaf after the coming roll stands before it: the least fixed point of "index plus the leaves
     /// of all removed pieces that start at or before it".
-    function _skipDueRemovals(bytes32 setId, Set storage set, uint256 index) private view returns (uint256 at) {
+    function _skipDueRemovals(bytes32 setId, Set storage set, uint256 index) private view returns (uint256 place) {
         uint256 next = index;
         do {
-            at = next;
+            place = next;
             next = index;
             for (uint256 i = 0; i < set.queuedRemovals; ++i) {
                 uint64 id = _removals[setId][i];
-                if (_trees[setId].startOf(id, set.pieceCount) <= at) next += _trees[setId].leavesOf(id);
+                if (_trees[setId].startOf(id, set.pieceCount) <= place) next += _trees[setId].leavesOf(id);
             }
-        } while (next != at);
+        } while (next != place);
     }
 
     // --- bitmaps ---

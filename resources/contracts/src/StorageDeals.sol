@@ -206,7 +206,7 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
         Set storage set = _known(setId);
         _roll(setId, set);
         uint64 current = currentPeriod();
-        uint256 due = _dues[setId].at(period);
+        uint256 due = _dues[setId].valueIn(period);
         if (
             period >= current || current - period > REPORT_PERIODS || period >= _end(set) || due == 0
                 || isProven(setId, period) || _bit(_reported[setId], period)
@@ -235,20 +235,20 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
         PieceTree.Tree storage tree = _trees[setId];
         mapping(uint256 pieceId => bytes32) storage roots = _roots[setId];
         uint256 levels = PieceTree.height(pieceCount);
-        uint256 at;
+        uint256 cursor;
         uint256 end;
         assembly ("memory-safe") {
-            at := data.offset
-            end := add(at, data.length)
+            cursor := data.offset
+            end := add(cursor, data.length)
         }
         for (uint256 i = 0; i < CHALLENGES; ++i) {
             (uint256 id, uint256 leaf, uint256 leaves) = tree.find(_challenge(seed, setId, i, range), levels);
             uint256 depth = PossessionProof.depth(leaves);
-            uint256 next = at + PossessionProof.LEAF_BYTES + 32 * depth;
-            if (next > end || PossessionProof.rootOf(at, leaf, depth) != roots[id]) revert BadProof(setId, i);
-            at = next;
+            uint256 next = cursor + PossessionProof.LEAF_BYTES + 32 * depth;
+            if (next > end || PossessionProof.rootOf(cursor, leaf, depth) != roots[id]) revert BadProof(setId, i);
+            cursor = next;
         }
-        if (at != end) revert BadProof(setId, CHALLENGES);
+        if (cursor != end) revert BadProof(setId, CHALLENGES);
     }
 
     function _book(bytes32 setId, Set storage set, uint64 period, uint256 range) private returns (uint128 pay) {

@@ -13,7 +13,7 @@ library History {
     }
 
     /// The value that held in `period`: that of the last entry at or before it, 0 before the first.
-    function at(Trace storage trace, uint256 period) internal view returns (uint128) {
+    function valueIn(Trace storage trace, uint256 period) internal view returns (uint128) {
         uint256[] storage entries = trace.entries;
         uint256 low = 0;
         uint256 high = entries.length;

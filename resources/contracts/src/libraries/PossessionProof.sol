@@ -23,9 +23,9 @@ library PossessionProof {
             // The running node is always written straight to the half of [0x00, 0x40) where its level wants it.
             let place := shl(5, and(index, 1))
             let ok := staticcall(gas(), 2, leaf, 256, place, 32)
-            let at := add(from, 256)
-            for { let end := add(at, shl(5, levels)) } lt(at, end) { at := add(at, 32) } {
-                calldatacopy(xor(place, 32), at, 32)
+            let sibling := add(from, 256)
+            for { let end := add(sibling, shl(5, levels)) } lt(sibling, end) { sibling := add(sibling, 32) } {
+                calldatacopy(xor(place, 32), sibling, 32)
                 index := shr(1, index)
                 place := shl(5, and(index, 1))
                 ok := and(ok, staticcall(gas(), 2, 0, 64, place, 32))
