@@ -147,12 +147,11 @@ class Localnet:
 
     async def _start_chain(self, treasury: Treasury) -> None:
         binary = find_anvil()
-        if await asyncio.to_thread(self._states.newest_sound) is None:
+        if self._states.empty:
             await found_chain(binary, self.folder, treasury, self._states)
 
         async def command() -> Sequence[str]:
-            state = await asyncio.to_thread(self._states.newest_sound)
-            assert state is not None, "the chain has been founded"
+            state = await asyncio.to_thread(self._states.restore)
             self._use_ports(rpc=usable_port(self._ports.rpc))
             return anvil.command(binary, self._ports.rpc, self.folder.chain, state)
 
@@ -263,8 +262,10 @@ class Localnet:
         self._note()
 
     async def _save_at_the_end(self) -> None:
-        with contextlib.suppress(Unreachable, RpcError, ValueError):
+        try:
             await self.save()
+        except (Unreachable, RpcError, ValueError, OSError) as error:
+            log.warning("the chain could not be saved at the end: %s", error)  # anvil still tries to, as it ends
 
     def _note(self) -> None:
         me = ProcessId.current()

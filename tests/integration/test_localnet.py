@@ -9,7 +9,9 @@ import signal
 import socket
 import stat
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import aiohttp
 import nats
 import psutil
 import pytest
@@ -120,7 +122,7 @@ async def test_a_damaged_state_falls_back_to_the_one_before(tmp_path: Path) -> N
         await ask_faucet(net.network, SOMEBODY, tokens=7)
         await net.save()
         states = tmp_path / "chain"
-    for damaged in (states / "exit.json", max(states.glob("state-*.json"))):
+    for damaged in (states / "exit.json", max(states.glob("state-*"))):
         damaged.write_bytes(damaged.read_bytes()[:1000])
     async with Localnet(tmp_path, PERIOD_S) as net:
         assert await balance(net.network, SOMEBODY) == 7
@@ -129,13 +131,13 @@ async def test_a_damaged_state_falls_back_to_the_one_before(tmp_path: Path) -> N
 async def test_when_every_state_is_damaged_it_says_so_and_deletes_nothing(tmp_path: Path) -> None:
     async with Localnet(tmp_path, PERIOD_S):
         pass
-    states = list((tmp_path / "chain").glob("*.json"))
+    states = sorted(path for path in (tmp_path / "chain").iterdir() if path.is_file())
     for state in states:
         state.write_bytes(b"{")
     with pytest.raises(UserFacingError) as failure:
         await Localnet(tmp_path, PERIOD_S).start()
     assert failure.value.code == "chain-state-damaged"
-    assert sorted((tmp_path / "chain").glob("*.json")) == sorted(states)
+    assert [path for path in states if path.exists()] == states
 
 
 async def test_the_clock_never_goes_back(tmp_path: Path) -> None:
@@ -253,3 +255,27 @@ async def test_the_faucet_keeps_its_limits(tmp_path: Path) -> None:
         assert len({transaction for pair in transactions for transaction in pair}) == 10
         assert await balance(net.network, SOMEBODY) == 5
         assert await request(net.network, "eth_getBalance", SOMEBODY, "latest") == hex(10)
+
+
+async def test_the_faucet_serves_no_web_page(tmp_path: Path) -> None:
+    body = {"address": SOMEBODY, "tokens": "1"}
+    async with Localnet(tmp_path, PERIOD_S) as net, aiohttp.ClientSession() as session:
+        url = net.network.faucet_url
+        assert url is not None
+        for headers, data, status in (
+            ({"Host": "evil.example", "Content-Type": "application/json"}, json.dumps(body), 403),
+            ({"Content-Type": "text/plain"}, json.dumps(body), 415),
+            ({"Content-Type": "application/json"}, "[]", 400),
+            ({"Content-Type": "application/json"}, json.dumps(body | {"more": 1}), 400),
+            ({"Content-Type": "application/json"}, "x" * 10_000, 413),
+        ):
+            async with session.post(url, data=data, headers=headers) as response:
+                assert response.status == status
+                assert "Access-Control-Allow-Origin" not in response.headers
+        async with session.get(url) as response:
+            assert response.status == 405
+        assert await balance(net.network, SOMEBODY) == 0
+        for host in (urlsplit(url).netloc, f"localhost:{urlsplit(url).port}"):
+            async with session.post(url, json=body, headers={"Host": host}) as response:
+                assert response.status == 200
+        assert await balance(net.network, SOMEBODY) == 2
