@@ -28,6 +28,7 @@ _NOT_STORAGE = frozenset(f"{_KERNEL_AND_MEMORY} {_READ_ONLY_IMAGES} {_VIEWS_OF_E
 _OVERLAYS = frozenset({"overlay", "aufs", "fuse.fuse-overlayfs", "unionfs"})
 _SYSTEM_PLACES = ("/boot", "/efi", "/proc", "/sys", "/dev", "/run", "/snap", "/var/lib/docker", "/var/lib/containers")
 _MACOS_PLACES = "/System/Volumes/"
+_UNLISTED = "unknown"  # the kind of a file system that the mount table does not show
 
 
 def mounts() -> tuple[Mount, ...]:
@@ -43,8 +44,12 @@ def choose(everything: Iterable[Mount]) -> tuple[Mount, ...]:
 
     Pure: it asks no file system. A container's overlay counts only as the root, where the container's own data are.
     """
+    listed = list(everything)
+    if all(mount.path.startswith("/") and mount.path != "/" for mount in listed):
+        # Inside a chroot the table hides what the root lies on; it is there all the same.
+        listed.append(Mount(device="", path="/", filesystem=_UNLISTED))
     best: dict[str, Mount] = {}
-    for mount in everything:
+    for mount in listed:
         if not _could_hold_data(mount):
             continue
         key = mount.device if mount.device.startswith(("/dev/", "//")) or ":" in mount.device else mount.path
@@ -88,7 +93,7 @@ def describe(mount: Mount) -> tuple[Disk, str | None] | None:
     block = system.block_device(mount.device, mount.path)
     disk = Disk(
         mount=mount.path,
-        device=mount.device,
+        device=mount.device or (block.path if block else ""),
         filesystem=mount.filesystem,
         total_bytes=usage.total,
         free_bytes=usage.free,
@@ -143,7 +148,7 @@ def _mount_of(path: Path, listed: tuple[Mount, ...]) -> Mount:
     if not holding:
         # A container or chroot may hide the mount table; the folder at which the device changes is still there.
         top = next((place for place in (path, *path.parents) if os.path.ismount(place)), Path(path.anchor))
-        return Mount(device="", path=str(top), filesystem="unknown")
+        return Mount(device="", path=str(top), filesystem=_UNLISTED)
     data = [mount for mount in listed if mount.path == f"{_MACOS_PLACES}Data"]
     if data and os.stat(path).st_dev == os.stat(data[0].path).st_dev:
         return data[0]  # macOS shows the writable volume inside the read-only root
