@@ -49,7 +49,10 @@ def _anvil_elsewhere() -> bool:
 
 
 def _for_this_system() -> list[str]:
-    """The programs for Linux on x86-64 are ordinary packages: npm would silently pass over optional ones that ask for
-    a newer Node.js than Debian has, although they contain no JavaScript. Other systems have to leave them out."""
+    """The lock file names the programs for Linux on x86-64; other systems leave them out.
+
+    They are ordinary packages, not optional ones: npm silently passes over optional packages that ask for a newer
+    Node.js than Debian has, although these contain no JavaScript.
+    """
     native = sys.platform == "linux" and platform.machine() == "x86_64"
     return [] if native else ["--omit=dev", "--force"]
