@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import tempfile
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from depin_desktop.core.errors import UserFacingError
+from depin_desktop.core.files import write_atomically
 from depin_desktop.core.home import Home
 
 SOCKET_PATH_LIMIT = 100  # bytes; the kernels' limits are 104 (macOS) and 108 (Linux)
@@ -53,10 +52,7 @@ class Endpoint(BaseModel):
 
     def save(self, home: Home) -> None:
         """Writes the file so that only its owner can read it, whole or not at all."""
-        descriptor, temporary = tempfile.mkstemp(dir=home.root, prefix=".engine-")  # mkstemp makes it mode 0600
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(self.model_dump(), file)
-        os.replace(temporary, home.endpoint)
+        write_atomically(home.endpoint, self.model_dump_json().encode(), private=True)
 
 
 def socket_path(home: Home) -> Path | None:

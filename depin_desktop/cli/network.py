@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from platformdirs import user_data_path
 
-from depin_desktop.cli.output import Context, command
+from depin_desktop.cli.output import AbsolutePath, Context, command
 
 MIN_PASSWORD_LENGTH = 8
 
@@ -23,12 +23,14 @@ def localnet() -> None:
     """The embedded network: a private chain and hub on this machine. Its tokens have no value."""
 
 
-def _folder(directory: str | None) -> Path:
-    chosen = Path(directory) if directory else user_data_path("depin-desktop", appauthor=False) / "localnet"
-    return chosen.expanduser().absolute()
-
-
-_dir = click.option("--dir", "directory", metavar="DIR", help="Where the network lives.")
+_dir = click.option(
+    "--dir",
+    "directory",
+    type=AbsolutePath(),
+    default=user_data_path("depin-desktop", appauthor=False) / "localnet",
+    metavar="DIR",
+    help="Where the network lives.",
+)
 
 
 @localnet.command()
@@ -36,48 +38,48 @@ _dir = click.option("--dir", "directory", metavar="DIR", help="Where the network
 @click.option("--period", type=click.IntRange(min=4), default=60, show_default=True, help="Proving period in seconds.")
 @click.option("--demand/--no-demand", default=False, help="Also run neighbours who store and read files.")
 @command
-async def up(context: Context, directory: str | None, period: int, demand: bool) -> None:
+async def up(context: Context, directory: Path, period: int, demand: bool) -> None:
     """Start it; prints the path of its network file once it is ready."""
     from depin_desktop.localnet import control
 
     context.note("Starting the private network …")
-    path = await control.up(_folder(directory), period, demand=demand)
+    path = await control.up(directory, period, demand=demand)
     context.answer({"network": str(path)}, str(path))
 
 
 @localnet.command()
 @_dir
 @command
-async def down(context: Context, directory: str | None) -> None:
+async def down(context: Context, directory: Path) -> None:
     """Stop it; its state is kept."""
     from depin_desktop.localnet import control
 
-    stopped = await control.down(_folder(directory))
+    stopped = await control.down(directory)
     context.answer({"stopped": stopped}, "Stopped." if stopped else "It was not running.")
 
 
 @localnet.command("status")
 @_dir
 @command
-async def localnet_status(context: Context, directory: str | None) -> None:
+async def localnet_status(context: Context, directory: Path) -> None:
     """Say whether it runs, and how."""
     from depin_desktop.localnet import control
 
-    status = await control.status(_folder(directory))
+    status = await control.status(directory)
     lines = ["running" if status.running else "not running"]
     lines += [f"{process.name}: pid {process.pid}, {process.restarts} restarts" for process in status.processes]
     context.answer(status, "\n".join(lines))
 
 
 @click.command()
-@click.option("--network", "network_file", required=True, metavar="FILE", help="The network file.")
+@click.option("--network", "network_file", type=AbsolutePath(), required=True, metavar="FILE", help="The network file.")
 @click.option("--password-stdin", is_flag=True, help="Read the wallet's password from standard input.")
 @command
-async def init(context: Context, network_file: str, password_stdin: bool) -> None:
+async def init(context: Context, network_file: Path, password_stdin: bool) -> None:
     """Make this home's wallet and keys, and join a network."""
     from depin_desktop.wallet.onboarding import initialise
 
-    summary = await initialise(context.home, Path(network_file).expanduser().absolute(), _password(password_stdin))
+    summary = await initialise(context.home, network_file, _password(password_stdin))
     text = f"Wallet {summary.owner} is ready in {context.home.root}."
     if not summary.backed_up:
         text += "\nWrite its words down: depin wallet backup"

@@ -9,7 +9,7 @@ import click
 
 from depin_desktop.api.client import EngineClient
 from depin_desktop.api.models import EngineStatus, ShareStorage, StorageStatus
-from depin_desktop.cli.output import Context, command, table
+from depin_desktop.cli.output import AbsolutePath, Context, command, table
 from depin_desktop.core.units import format_age, format_size, format_tokens, parse_size, parse_tokens
 
 
@@ -74,9 +74,7 @@ def share() -> None:
 
 
 @share.command("storage")
-@click.option(
-    "--path", required=True, type=click.Path(path_type=Path), help="The folder that customers' data goes into."
-)
+@click.option("--path", required=True, type=AbsolutePath(), help="The folder that customers' data goes into.")
 @click.option("--size", required=True, help="How much to share, such as 5GiB or 500MB.")
 @click.option("--price", help="Price in tokens for a TiB and month (default: the network's suggestion).")
 @click.option("--keep-free", help="Free space that is always left on the disk.")
@@ -84,7 +82,7 @@ def share() -> None:
 async def share_storage(context: Context, path: Path, size: str, price: str | None, keep_free: str | None) -> None:
     """Share a folder, or change the size of one that is shared."""
     request = ShareStorage(
-        path=str(path.expanduser().absolute()),
+        path=str(path),
         size_bytes=parse_size(size),
         keep_free_bytes=parse_size(keep_free) if keep_free else None,
         price_per_tib_month=parse_tokens(price) if price else None,
@@ -100,12 +98,12 @@ def unshare() -> None:
 
 
 @unshare.command("storage")
-@click.option("--path", type=click.Path(path_type=Path), help="One folder; all when not given.")
+@click.option("--path", type=AbsolutePath(), help="One folder; all when not given.")
 @command
 async def unshare_storage(context: Context, path: Path | None) -> None:
     """Take nothing new; what customers have paid for is served until their deals end."""
     async with EngineClient(context.home) as client:
-        answer = await client.unshare_storage(str(path.expanduser().absolute()) if path else None)
+        answer = await client.unshare_storage(str(path) if path else None)
     context.answer(answer, describe_folders(answer) or "Nothing is shared.")
 
 

@@ -7,6 +7,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -22,6 +23,15 @@ EXIT_FAILED = 1
 EXIT_UNREACHABLE = 3
 EXIT_INTERRUPTED = 130
 _UNREACHABLE_STATUS = 503
+
+
+class AbsolutePath(click.ParamType[Path]):
+    """A path argument, made absolute before anything else runs."""
+
+    name = "path"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return Path(value).expanduser().absolute()
 
 
 class Context:
@@ -86,9 +96,8 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
 
 def _fail(context: Context, error: UserFacingError) -> None:
     if context.as_json:
-        click.echo(
-            json.dumps({"error": {"code": error.code, "message": error.message, "remedy": error.remedy}}, indent=2)
-        )
+        problem = {"code": error.code, "message": error.message, "remedy": error.remedy}
+        click.echo(json.dumps({"error": problem}, indent=2))
     else:
         click.echo(str(error), err=True)
     sys.exit(EXIT_UNREACHABLE if error.status == _UNREACHABLE_STATUS else EXIT_FAILED)

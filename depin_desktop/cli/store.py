@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from depin_desktop.cli.output import Context, command, table
+from depin_desktop.cli.output import AbsolutePath, Context, command, table
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.units import format_rate, format_size
 
@@ -60,7 +60,7 @@ def _progress() -> Callable[[int, int], None]:
 
 
 @store.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=AbsolutePath())
 @click.option("--code", default="1/1", show_default=True, metavar="K/N", help="Any K of N pieces give the file back.")
 @click.option(
     "--days", type=click.FloatRange(min=0, min_open=True), default=30, show_default=True, help="Paid for how long."
@@ -78,7 +78,7 @@ async def put(context: Context, file: Path, code: str, days: float) -> None:
 
 @store.command()
 @click.argument("locator")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=AbsolutePath())
 @command
 async def get(context: Context, locator: str, out: Path) -> None:
     """Fetch a stored file into OUT."""

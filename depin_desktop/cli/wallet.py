@@ -18,11 +18,10 @@ def register(root: click.Group) -> None:
 
 
 @click.group(invoke_without_command=True)
-@click.pass_context
 @command
-async def wallet(context: Context, click_context: click.Context) -> None:
+async def wallet(context: Context) -> None:
     """Show balance, pending and claimed earnings, stake and gas."""
-    if click_context.invoked_subcommand is not None:
+    if click.get_current_context().invoked_subcommand is not None:
         return
     answer = await _status(context)
     context.answer(answer, describe(answer))

@@ -1,0 +1,108 @@
+"""The engine once its chain has answered: payments, ledger, peers and hub around the services."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from aiohttp import web
+
+from depin_desktop.api.models import Activity
+from depin_desktop.chain.chain import Chain
+from depin_desktop.core.bus import EventBus
+from depin_desktop.core.database import Database
+from depin_desktop.core.errors import UserFacingError
+from depin_desktop.core.tasks import Cycle, Tasks
+from depin_desktop.engine.keys import Keys
+from depin_desktop.engine.link import Link
+from depin_desktop.engine.money import Figures, Money, parties_of
+from depin_desktop.engine.offering import Offering
+from depin_desktop.net.offers import StorageOffer
+from depin_desktop.payments.paywall import Paywall
+from depin_desktop.services.storage.service import StorageService
+from depin_desktop.wallet.ledger_rows import Ledger
+
+log = logging.getLogger(__name__)
+
+MONEY_EVERY_S = 30.0
+CLAIM_EVERY_S = 30.0
+
+
+class Joined:
+    """Opens in the order of dependence and closes in the reverse one.
+
+    Attributes:
+        figures: what *Home* shows of money, as last computed.
+        registered: whether the registry knows this operator.
+    """
+
+    def __init__(self, chain: Chain, keys: Keys, database: Database, bus: EventBus, storage: StorageService) -> None:
+        self.link = Link(chain, keys, database)
+        self.figures = Figures()
+        self.registered = False
+        self.money: Money
+        self.counting = Cycle("engine/money", MONEY_EVERY_S, self._count)
+        self.claiming = Cycle("engine/claims", CLAIM_EVERY_S, self._claim)
+        self._chain = chain
+        self._keys = keys
+        self._database = database
+        self._bus = bus
+        self._storage = storage
+        self._paywall: Paywall | None = None
+        self._offering: Offering | None = None
+        self._tasks = Tasks("joined")
+
+    async def open(self) -> None:
+        """Starts everything; raises UserFacingError when the chain goes away meanwhile."""
+        keys, link = self._keys, self.link
+        provider = await self._chain.registry.provider(keys.owner)
+        self.registered = provider.operator == keys.operator.address
+        parties = parties_of(keys, provider, link.network)
+        ledger = Ledger(self._database, parties)
+        await ledger.open()
+        ledger.attach(link.indexer)
+        self._paywall = await link.open(parties.payout, self._on_paid)
+        await ledger.catch_up(link.indexer)
+        self.money = Money(self._chain, ledger, parties, self._paywall.store, backed_up=keys.backed_up)
+        link.indexer.on_height(self.counting.trigger)
+        await self._storage.connect(self._chain, link.sender, paywall=self._paywall, index=link.indexer)
+        app = web.Application(client_max_size=0)
+        app.add_routes(self._storage.routes())
+        peer, hub = await link.serve(app)
+        self._offering = Offering(hub, peer, keys, parties.payout, link.network.chain_id, self._offered)
+        self._tasks.spawn("offering", self._offering.cycle.run())
+        self._tasks.spawn("money", self.counting.run())
+        self._tasks.spawn("claims", self.claiming.run())
+
+    def _offered(self) -> StorageOffer | None:
+        return self._storage.offer() if self.registered else None
+
+    def offer_again(self) -> None:
+        """The terms have changed: tell the hub now."""
+        if self._offering is not None:
+            self._offering.cycle.trigger()
+
+    async def close(self) -> None:
+        """Leaves the network."""
+        await self._tasks.close()
+        await self.link.close()
+
+    def _on_paid(self, customer: str, amount: int, what: str) -> None:
+        title = "A customer read from your disk"
+        activity = Activity(at=time.time(), kind="paid", title=title, detail=f"{what}, {customer}", amount=amount)
+        self._bus.publish("activity", activity)
+        self.counting.trigger()
+
+    async def _count(self) -> None:
+        try:
+            self.figures = await self.money.figures()
+            self._bus.publish("wallet", await self.money.status())
+        except UserFacingError as error:
+            log.info("the wallet cannot be read now: %s", error)
+
+    async def _claim(self) -> None:
+        assert self._paywall is not None  # open() has run
+        try:
+            await self._paywall.claimer.maintain()
+        except UserFacingError as error:
+            log.warning("vouchers cannot be claimed now: %s", error)

@@ -1,0 +1,39 @@
+"""Who this node is: read from the home's files once, at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eth_account.signers.local import LocalAccount
+
+from depin_desktop.core.home import Home
+from depin_desktop.net.identity import Identity
+from depin_desktop.wallet import hotkeys
+from depin_desktop.wallet.vault import Vault
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The owner's public address, the hot operator key, the spender's address, and the iroh identity."""
+
+    owner: str
+    backed_up: bool
+    operator: LocalAccount
+    spender: str
+    node: Identity
+
+    @staticmethod
+    def load(home: Home) -> Keys:
+        """Reads the files. Blocking.
+
+        Raises:
+            UserFacingError: one of them is missing or damaged.
+        """
+        vault = Vault.load(home.vault)
+        return Keys(
+            owner=vault.owner,
+            backed_up=vault.backed_up,
+            operator=hotkeys.operator(home),
+            spender=hotkeys.spender(home).address,
+            node=Identity.load_or_create(home.keys / "node.key"),
+        )

@@ -1,0 +1,121 @@
+"""The owner's figures, put together from the chain, the index of its log and the vouchers on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from depin_desktop.api.models import EarningsPoint, HistoryEntry, WalletStatus
+from depin_desktop.chain.bindings.registry import ProviderState
+from depin_desktop.chain.chain import Chain
+from depin_desktop.chain.network import Network
+from depin_desktop.engine.keys import Keys
+from depin_desktop.payments.store import ChannelStore
+from depin_desktop.wallet import ledger as rules
+from depin_desktop.wallet.ledger_rows import Ledger
+
+DAYS_SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The few numbers that *Home* shows, as last computed."""
+
+    earned_today: int = 0
+    earned_total: int = 0
+    pending: int = 0
+    points: tuple[EarningsPoint, ...] = ()
+
+
+def parties_of(keys: Keys, provider: ProviderState, network: Network) -> rules.Parties:
+    """Whose ledger this is; an unregistered owner's payments would come to the owner itself."""
+    return rules.Parties(
+        owner=keys.owner,
+        payout=provider.payout if provider.registered else keys.owner,
+        operator=keys.operator.address,
+        spender=keys.spender,
+        contracts=network.addresses,
+        faucet=network.faucet_address or "",
+    )
+
+
+class Money:
+    """Answers what was earned, what is owed and what is owned."""
+
+    def __init__(
+        self, chain: Chain, ledger: Ledger, parties: rules.Parties, channels: ChannelStore, *, backed_up: bool
+    ) -> None:
+        self._chain = chain
+        self._ledger = ledger
+        self._parties = parties
+        self._channels = channels
+        self._backed_up = backed_up
+
+    async def earned(self) -> list[rules.Amount]:
+        """All earnings: paid proofs from the chain's log, and vouchers on disk."""
+        takings = [rules.Amount(taking.at, taking.amount) for taking in await self._channels.takings()]
+        return takings + await self._ledger.storage_amounts()
+
+    async def figures(self) -> Figures:
+        """The numbers for *Home*; raises UserFacingError while the chain is out of reach."""
+        earned, now = await self.earned(), time.time()
+        return Figures(
+            earned_today=rules.earned_since(earned, rules.local_midnight(now)),
+            earned_total=rules.earned_total(earned),
+            pending=await self.pending(),
+            points=rules.earnings_points(earned, now, step="day", count=DAYS_SHOWN),
+        )
+
+    async def pending(self) -> int:
+        """Earned and not yet paid out: accrued proofs, claimed vouchers, and vouchers not yet claimed."""
+        owed, receiver = await asyncio.gather(
+            self._chain.deals.owed(self._parties.owner),
+            self._chain.settlement.receivers(self._parties.payout, self._parties.contracts.token),
+        )
+        unclaimed = sum(channel.unclaimed for channel in self._channels.channels.values())
+        return owed + receiver.total_claimed - receiver.total_settled + unclaimed
+
+    async def status(self) -> WalletStatus:
+        """The wallet as the chain has it now.
+
+        Raises:
+            UserFacingError: the chain is out of reach.
+        """
+        chain, parties = self._chain, self._parties
+        balance, budget, operator_gas, owner_gas = await asyncio.gather(
+            chain.token.balance_of(parties.owner),
+            chain.token.balance_of(parties.spender),
+            chain.gas_balance(parties.operator),
+            chain.gas_balance(parties.owner),
+        )
+        provider, block, pending = await asyncio.gather(
+            chain.registry.provider(parties.owner), chain.block(), self.pending()
+        )
+        earned = await self.earned()
+        return WalletStatus(
+            owner=parties.owner,
+            payout=parties.payout,
+            operator=parties.operator,
+            spender=parties.spender,
+            backed_up=self._backed_up,
+            balance=balance,
+            spending_balance=budget,
+            pending=pending,
+            claimed=await self._ledger.paid_out(),
+            stake=provider.stake,
+            earned_today=rules.earned_since(earned, rules.local_midnight(time.time())),
+            earned_total=rules.earned_total(earned),
+            operator_gas=operator_gas,
+            owner_gas=owner_gas,
+            as_of_block=block.number,
+            as_of=time.time(),
+        )
+
+    async def history(self, limit: int, before: float | None = None) -> Sequence[HistoryEntry]:
+        """The chain's lines and the vouchers' hourly lines, the newest first."""
+        from_chain = await self._ledger.history(limit, before=before)
+        takings = await self._channels.takings()
+        reads = [rules.reads_entry(taking) for taking in takings if before is None or taking.at < before]
+        return sorted([*from_chain, *reads], key=lambda entry: entry.at, reverse=True)[:limit]

@@ -1,0 +1,60 @@
+"""Keeps this node's signed offer on the hub: fresh while there is something to sell, gone when there is not."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from depin_desktop.core.tasks import Cycle
+from depin_desktop.engine.keys import Keys
+from depin_desktop.net.hub import Hub
+from depin_desktop.net.offers import NodeOffer, StorageOffer
+from depin_desktop.net.peer import Peer
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 20.0
+LIFETIME_S = 90.0
+
+
+class Offering:
+    """Publishes at an interval; `cycle.trigger()` publishes at once, after a change."""
+
+    def __init__(
+        self, hub: Hub, peer: Peer, keys: Keys, payout: str, chain_id: int, storage: Callable[[], StorageOffer | None]
+    ) -> None:
+        self.cycle = Cycle("offering", INTERVAL_S, self._round)
+        self._hub = hub
+        self._peer = peer
+        self._keys = keys
+        self._payout = payout
+        self._chain_id = chain_id
+        self._storage = storage
+        self._last: NodeOffer | None = None
+
+    async def _round(self) -> None:
+        storage = self._storage()
+        if storage is None:
+            await self._withdraw()
+            return
+        now = time.time()
+        offer = NodeOffer(
+            owner=self._keys.owner,
+            operator=self._keys.operator.address,
+            payout=self._payout,
+            node_id=self._keys.node.node_id,
+            addresses=self._peer.addresses,
+            relay_url=self._peer.relay_url,
+            chain_id=self._chain_id,
+            issued_at=now,
+            expires_at=now + LIFETIME_S,
+            storage=storage,
+        )
+        await self._hub.publish_offer(offer, self._keys.operator)
+        self._last = offer
+
+    async def _withdraw(self) -> None:
+        last, self._last = self._last, None
+        if last is not None:
+            await self._hub.withdraw_offer(last.owner)
