@@ -78,8 +78,8 @@ def test_one_mount_is_chosen_for_each_real_file_system(listed: list[Mount], chos
 
 
 def test_a_writable_mount_is_preferred_to_a_shorter_read_only_one() -> None:
-    twice = [mount("/dev/sda1", "/ro", "ext4", "ro"), mount("/dev/sda1", "/somewhere/rw", "ext4")]
-    assert [entry.path for entry in choose(twice)] == ["/somewhere/rw"]
+    twice = [*WSL, mount("/dev/sda1", "/ro", "ext4", "ro"), mount("/dev/sda1", "/somewhere/rw", "ext4")]
+    assert [entry.path for entry in choose(twice)] == ["/", "/mnt/c", "/somewhere/rw"]
 
 
 def test_a_mounted_file_is_no_disk(tmp_path: Path) -> None:
