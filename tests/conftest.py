@@ -47,7 +47,7 @@ def localnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedNetwork
     """Real anvil, nats-server and faucet, supervised in a thread of their own, so that any test's loop can use them."""
     folder = tmp_path_factory.mktemp("localnet")
     net = Localnet(folder, PERIOD_S)
-    runner = asyncio.Runner()
+    runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)  # without one it would become this thread's loop
     loop = runner.get_loop()
     thread = threading.Thread(target=loop.run_forever, name="localnet", daemon=True)
     thread.start()

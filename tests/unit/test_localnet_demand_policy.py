@@ -1,0 +1,86 @@
+"""What neighbours decide: within their bounds, whatever the dice say."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from depin_desktop.localnet.demand_policy import (
+    LONGEST_BACK_OFF_S,
+    Act,
+    DemandSettings,
+    Held,
+    back_off_s,
+    code_for,
+    content,
+    decide,
+    pause_s,
+)
+
+SETTINGS = DemandSettings()
+sizes = st.lists(st.integers(SETTINGS.smallest, SETTINGS.largest), max_size=50)
+
+
+def files(sizes: list[int]) -> list[Held]:
+    return [Held(f"locator {index}", f"name {index}", size) for index, size in enumerate(sizes)]
+
+
+@given(sizes=sizes, seed=st.integers())
+def test_it_never_stores_more_than_it_may(sizes: list[int], seed: int) -> None:
+    held = files(sizes)
+    plan = decide(held, SETTINGS, random.Random(seed))
+    if plan.act is Act.STORE:
+        assert SETTINGS.smallest <= plan.size <= SETTINGS.largest
+        assert sum(sizes) + plan.size <= SETTINGS.most_stored
+        assert len(held) < SETTINGS.most_files
+        assert SETTINGS.shortest_term_periods <= plan.term_periods <= SETTINGS.longest_term_periods
+        assert plan.held is None
+    else:
+        assert plan.held in held
+
+
+@given(seed=st.integers())
+def test_whoever_has_nothing_stores(seed: int) -> None:
+    assert decide([], SETTINGS, random.Random(seed)).act is Act.STORE
+
+
+def test_over_time_it_does_everything_and_stays_within_its_bounds() -> None:
+    dice, held, done = random.Random(7), [], set()
+    for step in range(2000):
+        plan = decide(held, SETTINGS, dice)
+        done.add(plan.act)
+        if plan.act is Act.STORE:
+            held.append(Held(str(step), plan.name, plan.size))
+        elif plan.act is Act.REMOVE:
+            held.remove(plan.held)
+        assert sum(file.size for file in held) <= SETTINGS.most_stored
+    assert done == set(Act)
+    assert len(held) > 5, "it does not take away as fast as it brings"
+
+
+@given(name=st.text(), size=st.integers(0, 5000))
+def test_a_files_content_can_be_made_again(name: str, size: int) -> None:
+    made = content(name, size)
+    assert len(made) == size
+    assert made == content(name, size)
+    assert size < 32 or made != content(name + "x", size)
+
+
+@given(providers=st.integers(0, 10), seed=st.integers())
+def test_no_file_needs_more_providers_than_there_are(providers: int, seed: int) -> None:
+    needed, total = code_for(providers, random.Random(seed))
+    assert 1 <= needed <= total <= max(providers, 1)
+
+
+def test_failures_slow_it_down_up_to_a_limit() -> None:
+    waits = [back_off_s(failures) for failures in range(1, 100)]
+    assert waits == sorted(waits)
+    assert waits[0] == 2
+    assert waits[-1] == LONGEST_BACK_OFF_S
+
+
+@given(seed=st.integers())
+def test_pauses_are_within_their_bounds(seed: int) -> None:
+    assert SETTINGS.shortest_pause_s <= pause_s(SETTINGS, random.Random(seed)) <= SETTINGS.longest_pause_s
