@@ -1,4 +1,4 @@
-"""Shows the wallet's words, to be written on paper: after the password, hidden until asked for, never on the clipboard."""
+"""Shows the wallet's words, to be written on paper: after the password, hidden until asked for, never copied."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class BackupDialog(Dialog):
         self._words: list[str] = []
         self.explanation = Text(
             tr(
-                "Whoever has these words has the wallet. Write them on paper, in order, where nobody looks over your shoulder."
+                "Whoever has these words has the wallet. Write them on paper, in order, where "
+                "nobody looks over your shoulder."
             ),
             "secondary",
             "muted",

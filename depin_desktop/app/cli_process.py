@@ -1,4 +1,4 @@
-"""Runs `depin` for what the engine must never see: making the wallet, showing its words. Passwords go through a pipe."""
+"""Runs `depin` for what the engine must never see: making the wallet, showing its words. Passwords go by pipe."""
 
 from __future__ import annotations
 

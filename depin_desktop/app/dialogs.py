@@ -66,7 +66,8 @@ class ShareDialog(Dialog):
         self.column.addWidget(
             Text(
                 tr(
-                    "Customers’ data, already encrypted, fills it up to the size you choose. Your own files stay untouched."
+                    "Customers’ data, already encrypted, fills it up to the size you choose. Your "
+                    "own files stay untouched."
                 ),
                 "secondary",
                 "muted",

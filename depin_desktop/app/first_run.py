@@ -88,7 +88,8 @@ class FirstRun(QWidget):
         card.body.addWidget(
             Text(
                 tr(
-                    "Two things, and this machine can earn: the network to join, and a password for the wallet that is made here."
+                    "Two things, and this machine can earn: the network to join, and a password for "
+                    "the wallet that is made here."
                 ),
                 "secondary",
                 "muted",
@@ -116,7 +117,8 @@ class FirstRun(QWidget):
         card.body.addWidget(
             Text(
                 tr(
-                    "It encrypts the wallet on this disk, and nobody can reset it. It is asked for when money or stake moves, not while this machine earns."
+                    "It encrypts the wallet on this disk, and nobody can reset it. It is asked for "
+                    "when money or stake moves, not while this machine earns."
                 ),
                 "caption",
                 "muted",

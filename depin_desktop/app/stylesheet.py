@@ -5,6 +5,8 @@ from __future__ import annotations
 from string import Template
 from typing import TYPE_CHECKING
 
+from depin_desktop.app.fonts import ASSETS
+
 if TYPE_CHECKING:
     from depin_desktop.app.theme import Tokens
 
@@ -39,6 +41,13 @@ QPushButton[kind="quiet"]:focus {
   border: 2px solid $accent; padding: 0 7px; min-height: 26px; max-height: 26px;
 }
 QPushButton[kind="quiet"]:disabled { color: $faint; }
+QPushButton[kind="link"] {
+  background: transparent; border: none; border-bottom: 1px solid transparent; border-radius: 0; color: $muted;
+  padding: 0; min-height: 24px; max-height: 24px;
+}
+QPushButton[kind="link"]:hover { color: $text; border-bottom-color: $control_line; }
+QPushButton[kind="link"]:focus { border: none; border-bottom: 2px solid $accent; color: $text; }
+QPushButton[kind="link"]:disabled { color: $faint; background: transparent; }
 QPushButton[kind="small"] { min-height: 28px; max-height: 28px; padding: 0 10px; }
 QPushButton[kind="small"]:focus { min-height: 26px; max-height: 26px; padding: 0 9px; }
 
@@ -53,12 +62,14 @@ QLineEdit[compact="true"], QComboBox[compact="true"] { min-height: 28px; max-hei
 QLineEdit[compact="true"]:focus, QComboBox[compact="true"]:focus { min-height: 26px; max-height: 26px; }
 QLineEdit:disabled, QComboBox:disabled { color: $faint; border-color: $line; }
 QLineEdit[invalid="true"] { border-color: $fault; }
-QComboBox::drop-down { border: none; width: 22px; }
+QComboBox::drop-down { border: none; width: 24px; }
+QComboBox::down-arrow { image: url("$icons/chevron-$mode.svg"); width: 12px; height: 12px; }
 QComboBox QAbstractItemView {
   background: $surface; color: $text; border: 1px solid $line; selection-background-color: $accent_soft;
   selection-color: $text; outline: none; padding: 4px;
 }
 
+QSlider { min-height: 26px; }
 QSlider::groove:horizontal { height: 4px; background: $line; border-radius: 2px; }
 QSlider::sub-page:horizontal { background: $accent; border-radius: 2px; }
 QSlider::handle:horizontal {
@@ -71,11 +82,13 @@ QSlider::handle:horizontal:disabled { border-color: $control_line; background: $
 
 QToolTip { background: $surface; color: $text; border: 1px solid $control_line; padding: 5px 7px; }
 QMenu { background: $surface; color: $text; border: 1px solid $line; border-radius: 8px; padding: 6px; }
-QMenu::item { padding: 7px 24px 7px 12px; border-radius: 6px; }
+QMenu::item { padding: 7px 24px 7px 28px; border-radius: 6px; }
 QMenu::item:selected { background: $accent_soft; }
 QMenu::item:disabled { color: $faint; }
 QMenu::separator { height: 1px; background: $line; margin: 6px 4px; }
-QMenu::indicator { width: 14px; height: 14px; left: 6px; }
+QMenu::indicator { width: 14px; height: 14px; left: 8px; }
+QMenu::indicator:checked { image: url("$icons/check-$mode.svg"); }
+QMenu::indicator:unchecked { image: none; }
 
 QScrollArea, QScrollArea > QWidget > QWidget#page { background: transparent; border: none; }
 QScrollBar:vertical { background: transparent; width: 10px; margin: 2px; }
@@ -90,13 +103,14 @@ QTableView {
   background: $surface; color: $text; border: none; outline: none; gridline-color: transparent;
   selection-background-color: $accent_soft; selection-color: $text;
 }
-QTableView::item { border-bottom: 1px solid $line; padding: 0 8px; }
+QTableView::item { border-bottom: 1px solid $line; padding: 0 5px; }
 QTableView::item:selected { background: $accent_soft; color: $text; }
 QHeaderView { background: $surface; border: none; }
 QHeaderView::section {
   background: $surface; color: $muted; border: none; border-bottom: 1px solid $line; padding: 0 8px; height: 34px;
 }
 QHeaderView::section:hover { color: $text; }
+QHeaderView::up-arrow, QHeaderView::down-arrow { image: none; width: 0; height: 0; }
 QTableCornerButton::section { background: $surface; border: none; }
 QDialog { background: $background; }
 """)
@@ -104,4 +118,6 @@ QDialog { background: $background; }
 
 def build(now: Tokens) -> str:
     """The style sheet of one appearance."""
-    return _SHEET.substitute({name: value for name, value in vars(now).items() if isinstance(value, str)})
+    colours = {name: value for name, value in vars(now).items() if isinstance(value, str)}
+    icons = (ASSETS / "icons").as_posix()
+    return _SHEET.substitute(colours, icons=icons, mode="dark" if now.dark else "light")

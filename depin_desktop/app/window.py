@@ -60,7 +60,7 @@ class MainWindow(QMainWindow):
         self.sidebar = Sidebar(names)
         self.stack = QStackedWidget()
         self.status = StatusBar()
-        self.banner = Banner()
+        self.banner = Banner(wide=True)
         self.banner.hide()
         self._lay_out()
         self.toasts = Toasts(self._whole)

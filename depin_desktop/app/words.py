@@ -70,6 +70,11 @@ def clock(at: float) -> str:
     return QLocale().toString(moment(at).time(), QLocale.FormatType.ShortFormat)
 
 
+def day(at: float) -> str:
+    """The local day in short: "24 Oct"."""
+    return QLocale().toString(moment(at).date(), "d MMM")
+
+
 def date(at: float) -> str:
     """The local day without its year when that is obvious: "24 Oct"."""
     return QLocale().toString(moment(at).date(), "d MMM yyyy" if _other_year(at) else "d MMM")

@@ -329,7 +329,7 @@ def empty() -> Known:
     """A home that was made a minute ago."""
     off = service(ServiceState.OFF).model_copy(update={"earned_today": 0, "earned_total": 0, "verified_at": None})
     nothing = {"folders": (), "data_sets": (), "pieces": 0, "stored_bytes": 0, "proofs": (), "rates": ()}
-    zero = {name: 0 for name in ("balance", "spending_balance", "pending", "claimed", "stake", "earned_today")}
+    zero = dict.fromkeys(("balance", "spending_balance", "pending", "claimed", "stake", "earned_today"), 0)
     return live(
         status=status(
             services=(off,),

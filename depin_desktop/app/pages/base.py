@@ -115,6 +115,7 @@ class PageHead(QWidget):
         self.facts = Text("", "body" if facts_below else "secondary", "muted", elide=Qt.TextElideMode.ElideRight)
         self.right = QHBoxLayout()
         self.right.setSpacing(12)
+        self.right.setContentsMargins(0, 0, 0, 0)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(14)

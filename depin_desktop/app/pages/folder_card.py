@@ -23,17 +23,15 @@ class FolderCard(Card):
         self._actions = actions
         self._folder: SharedFolder | None = None
         self.head = CardHead("", "disk")
-        self.place = Text("", "caption", "muted", elide=Qt.TextElideMode.ElideMiddle)
-        self.shared = Text("", "secondary", "muted")
+        self.place = Text("", "caption", "muted", elide=Qt.TextElideMode.ElideRight)
         self.head.row.takeAt(self.head.row.count() - 1)  # the place takes the room that the stretch kept
-        self.head.row.addWidget(self.place, 1)
-        self.head.add_right(self.shared)
+        self.head.row.addWidget(self.place, 1, Qt.AlignmentFlag.AlignVCenter)
         self.bar = AllocationBar()
         self.detail = Text("", "secondary", "muted", wrap=True)
         self.size_label = Text(tr("Share"), "secondary", "muted")
         self.sizes = SizeSlider(tr("How much of this disk is shared"))
         self.sizes.chosen.connect(self._chosen)
-        self.stop = Button(tr("Stop sharing…"), "quiet")
+        self.stop = Button(tr("Stop sharing…"), "link")
         self.stop.clicked.connect(self._stop)
         self.foot = Text("", "caption", "muted", elide=Qt.TextElideMode.ElideRight)
         control = QHBoxLayout()
@@ -55,7 +53,6 @@ class FolderCard(Card):
         self.head.title.say(view.name, tip=view.path)
         self.head.pill.say(view.pill.text, view.pill.tone, view.pill.tip)
         self.place.say(view.place)
-        self.shared.say(view.shared)
         self.bar.setVisible(bool(view.segments))
         if view.segments:
             self.bar.show_parts([Part(part.size, part.kind, part.label, part.tip) for part in view.segments])
@@ -66,7 +63,7 @@ class FolderCard(Card):
         self.sizes.offer(sizes.smallest, sizes.largest, sizes.step, sizes.value, enabled=view.can_resize)
         self.stop.setEnabled(view.can_stop)
         self.foot.say(view.foot.text, view.foot.tone, view.foot.tip)
-        self.setAccessibleName(f"{view.path}, {view.pill.text}, {view.shared}")
+        self.setAccessibleName(f"{view.path}, {view.pill.text}, {self.sizes.field.text()}")
 
     def _chosen(self, size: int) -> None:
         if self._folder is not None and size != self._folder.allocated_bytes:

@@ -9,6 +9,7 @@ from depin_desktop.app.pages.base import GAP, Actions, Page, PageHead, show_swit
 from depin_desktop.app.pages.home_cards import ActivityCard, EarningsCard, MachineCard, StorageCard
 from depin_desktop.app.presenters import common
 from depin_desktop.app.presenters import home as say
+from depin_desktop.app.presenters.storage import proofs
 from depin_desktop.app.widgets.banner import Banner
 from depin_desktop.app.words import tr
 
@@ -74,15 +75,19 @@ class HomePage(Page):
         self.head.facts.say(say.summary(known, now))
         show_switch(self._switch_label, self.switch, common.sharing_switch(known, self.controller.switching))
         self.earnings.show_view(say.earnings(known), say.earnings_series(known.status), known.symbol)
+        rates, records = (known.storage.rates, known.storage.proofs) if known.storage else ((), ())
         self.storage.show_view(
-            say.storage_card(known, now), known.storage.rates if known.storage else (), known.symbol, known.link.live
+            say.storage_card(known, now), rates, proofs(records, known.symbol, now), known.symbol, known.link.live
         )
         self.machine.show_rows(say.machine_rows(known.inventory), known.inventory, now)
         self.activity.show_rows(say.activity_rows(known), loading=known.status is None)
         backup = say.backup(known)
         self.backup.setVisible(backup is not None)
         if backup is not None:
-            self.backup.say(backup.headline, backup.sentence, backup.tone, backup.action, backup.action_label)
+            kind = "plain" if self.storage.offers_to_share else "filled"  # one filled button a view
+            self.backup.say(
+                backup.headline, backup.sentence, backup.tone, backup.action, backup.action_label, kind=kind
+            )
         advice = say.advice(known)
         for index, banner in enumerate(self.advice):
             banner.setVisible(index < len(advice))

@@ -10,11 +10,12 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QStackedLay
 
 from depin_desktop.api.models import Inventory, RatePoint
 from depin_desktop.app.presenters import home as say
+from depin_desktop.app.presenters.storage import Proofs
 from depin_desktop.app.widgets.banner import EmptyState
 from depin_desktop.app.widgets.buttons import Button
 from depin_desktop.app.widgets.card import Card, CardHead, Icon, Rule
 from depin_desktop.app.widgets.figure import Figure, Labelled
-from depin_desktop.app.widgets.plot import Plot
+from depin_desktop.app.widgets.plot import Plot, ProofBars
 from depin_desktop.app.widgets.text import Text
 from depin_desktop.app.words import age, clock, full_time, tr
 from depin_desktop.core.units import format_rate, format_tokens
@@ -76,13 +77,17 @@ class StorageCard(Card):
     def __init__(self) -> None:
         super().__init__()
         self.head = CardHead(tr("Storage"), "storage")
-        self.open = Button(tr("Manage"), "quiet", name=tr("Open the Storage page"))
+        self.open = Button(tr("Manage"), "link", name=tr("Open the Storage page"))
         self.open.clicked.connect(self.manage)
         self.head.add_right(self.open)
         self.today = Figure("figure", "body")
         self.lines = [Text("", "secondary", "muted", elide=ELIDE) for _ in range(2)]
         self.plot = Plot(0, tell=self._tell, empty=tr("No transfers yet"), height=56)
-        self.caption = Text("", "caption", "faint", elide=ELIDE)
+        self.plot.setMaximumHeight(170)
+        self.caption = Text(tr("In and out, last hour"), "caption", "muted", elide=ELIDE)
+        self.bars = ProofBars()
+        self.bars.setFixedHeight(42)
+        self.bars_caption = Text("", "caption", "muted", elide=ELIDE)
         self.foot = Text("", "caption", "muted", elide=ELIDE)
         filled = QWidget()
         column = QVBoxLayout(filled)
@@ -91,17 +96,21 @@ class StorageCard(Card):
         column.addWidget(self.today)
         for line in self.lines:
             column.addWidget(line)
-        column.addSpacing(6)
+        column.addSpacing(4)
         column.addWidget(self.plot, 1)
         column.addWidget(self.caption)
-        column.addSpacing(2)
+        column.addSpacing(8)
+        column.addWidget(self.bars)
+        column.addWidget(self.bars_caption)
+        column.addSpacing(4)
         column.addWidget(Rule())
         column.addWidget(self.foot)
         self.empty = EmptyState(
             "folder",
             tr("Nothing is shared yet"),
             tr(
-                "Choose a folder and a size. Customers’ data fills it, encrypted, and every proof that it is still there pays."
+                "Choose a folder and a size. Customers’ data fills it, encrypted, and every proof "
+                "that it is still there pays."
             ),
             tr("Share a folder…"),
         )
@@ -116,7 +125,14 @@ class StorageCard(Card):
     def _tell(self, at: float, rate: float) -> str:
         return f"{format_rate(rate)} · {clock(at)}"
 
-    def show_view(self, view: say.StorageCard, rates: Sequence[RatePoint], symbol: str, live: bool) -> None:
+    @property
+    def offers_to_share(self) -> bool:
+        """Whether the card shows its filled button."""
+        return self._stack.currentIndex() == 1
+
+    def show_view(
+        self, view: say.StorageCard, rates: Sequence[RatePoint], proofs: Proofs, symbol: str, live: bool
+    ) -> None:
         self.head.pill.say(view.pill.text, view.pill.tone, view.pill.tip)
         self._stack.setCurrentIndex({"loading": 0, "empty": 1, "filled": 2}[view.kind])
         self.open.setVisible(view.kind == "filled")
@@ -127,7 +143,8 @@ class StorageCard(Card):
         for label, text in zip(self.lines, view.lines, strict=True):
             label.say(text)
         self.plot.show_points([(point.at, point.received + point.sent) for point in rates])
-        self.caption.say(tr("In and out, last hour") if len(rates) > 1 else "")
+        self.bars.show_bars(proofs.bars, proofs.sentence)
+        self.bars_caption.say(tr("Proofs: {good} {of}", good=proofs.proven, of=proofs.of) if proofs.bars else "")
         self.foot.say(view.foot.text, view.foot.tone, view.foot.tip)
 
 
@@ -136,7 +153,7 @@ class MachineCard(Card):
 
     def __init__(self) -> None:
         super().__init__(spacing=6)
-        self.head = CardHead(tr("This machine"), "chip")
+        self.head = CardHead(tr("This machine"), "machine")
         self.taken = Text("", "caption", "faint")
         self.head.add_right(self.taken)
         self.body.addWidget(self.head)
@@ -149,8 +166,8 @@ class MachineCard(Card):
         self.waiting = EmptyState(
             "chip", tr("Looking around…"), tr("Disks, graphics, sensors and network appear here.")
         )
-        self.body.addWidget(self.waiting)
-        self.body.addStretch(1)
+        self.body.addWidget(self.waiting, 1)
+        self.body.addStretch(0)
 
     def show_rows(self, rows: list[say.Row], inventory: Inventory | None, now: float) -> None:
         self.waiting.setVisible(not rows)

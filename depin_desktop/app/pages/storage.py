@@ -23,7 +23,7 @@ from depin_desktop.app.widgets.text import Text
 from depin_desktop.app.words import clock, tr
 from depin_desktop.core.units import format_rate
 
-TWO_COLUMNS_PX = 700
+TWO_COLUMNS_PX = 860
 MOST_ROWS = 8
 
 
@@ -44,7 +44,8 @@ class StoragePage(Page):
             tr("No folder is shared"),
             tr(
                 "Pick a folder on a disk with room to spare and say how much. What customers store there is encrypted "
-                "before it reaches you; you are paid for every period in which this machine proves that it is still there."
+                "before it reaches you; you are paid for every period in which this machine proves "
+                "that it is still there."
             ),
             tr("Share a folder…"),
         )
@@ -103,7 +104,8 @@ class StoragePage(Page):
             tr("No folder is shared"),
             tr(
                 "Pick a folder on a disk with room to spare and say how much. What customers store there is encrypted "
-                "before it reaches you; you are paid for every period in which this machine proves that it is still there."
+                "before it reaches you; you are paid for every period in which this machine proves "
+                "that it is still there."
             ),
         )
 
@@ -198,7 +200,7 @@ class DataSetsCard(Card):
         self.table = Table(
             tr("Data sets"),
             self.rows,
-            stretch=(0, 1, 2, 3, 4, 5, 6),
+            give_way=(2, 3),
             pills=(5,),
             newest_first=6,
             copy_row=lambda entry: "\t".join((entry.customer, str(entry.stored_bytes), str(entry.pieces), entry.id)),
@@ -207,7 +209,8 @@ class DataSetsCard(Card):
             "network",
             tr("No customer yet"),
             tr(
-                "Your offer is in the hub. When a customer takes it, their data set appears here with its price and proofs."
+                "Your offer is in the hub. When a customer takes it, their data set appears here "
+                "with its price and proofs."
             ),
         )
         self._stack = QStackedLayout()

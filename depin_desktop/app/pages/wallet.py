@@ -30,7 +30,7 @@ class WalletPage(Page):
     def __init__(self, actions: Actions) -> None:
         super().__init__(tr("Wallet"), actions)
         self.head = PageHead(tr("Wallet"), facts_below=False)
-        self.backup = Banner()
+        self.backup = Banner(wide=True)
         self.backup.pressed.connect(lambda _: actions.back_up())
         self.money = MoneyCard()
         self.receive = ReceiveCard(actions)
@@ -56,7 +56,10 @@ class WalletPage(Page):
         backup = say_home.backup(known)
         self.backup.setVisible(backup is not None)
         if backup is not None:
-            self.backup.say(backup.headline, backup.sentence, backup.tone, backup.action, backup.action_label)
+            self.backup.say(
+                backup.headline, backup.sentence, backup.tone, backup.action, backup.action_label, kind="filled"
+            )
+        self.receive.copy.set_kind("plain" if backup is not None else "filled")  # one filled button a view
         self.money.show_money(view)
         self.receive.show_address(known.wallet.owner if known.wallet else "")
         self.history.show_history(known, now)
@@ -106,22 +109,23 @@ class ReceiveCard(Card):
     def __init__(self, actions: Actions) -> None:
         super().__init__(spacing=10)
         self._actions, self._address = actions, ""
-        self.qr = QrCode(128)
+        self.qr = QrCode()
         self.groups = [Text("", "code") for _ in range(10)]
-        self.copy = Button(tr("Copy address"), "filled", icon="copy")
+        self.copy = Button(tr("Copy"), "filled", icon="copy", name=tr("Copy the address"))
         self.copy.clicked.connect(lambda: self._actions.copy(self._address, tr("Address")))
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
-        grid.setVerticalSpacing(3)
+        grid.setVerticalSpacing(1)
         for index, group in enumerate(self.groups):
             grid.addWidget(group, index // 2, index % 2)
         grid.setColumnStretch(2, 1)
         right = QVBoxLayout()
         right.setSpacing(6)
-        self.hint = Text(tr("Your address, 0x and then:"), "caption", "muted", wrap=True)
+        self.hint = Text(tr("Address, after its 0x:"), "caption", "muted", wrap=True)
         right.addWidget(self.hint)
         right.addLayout(grid)
         right.addStretch(1)
+        right.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignLeft)
         row = QHBoxLayout()
         row.setSpacing(16)
         row.addWidget(self.qr, 0, Qt.AlignmentFlag.AlignTop)
@@ -129,7 +133,6 @@ class ReceiveCard(Card):
         self.body.addWidget(CardHead(tr("Receive")))
         self.body.addLayout(row)
         self.body.addStretch(1)
-        self.body.addWidget(self.copy)
 
     def show_address(self, address: str) -> None:
         if address == self._address and self.groups[0].text():
@@ -180,12 +183,12 @@ class HistoryCard(Card):
         self.table = Table(
             tr("History"),
             self.rows,
-            stretch=(0, 1, 2, 3, 4),
+            give_way=(3,),
             newest_first=0,
             copy_row=lambda entry: say.copied_row(entry, self._symbol),
         )
         self.empty = EmptyState("wallet", "", "")
-        self.more = Button(tr("Load older entries"), "quiet")
+        self.more = Button(tr("Load older entries"), "link")
         self.more.clicked.connect(actions.more_history)
         self._stack = QStackedLayout()
         self._stack.addWidget(self.empty)

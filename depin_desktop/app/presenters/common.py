@@ -45,10 +45,11 @@ def storage_pill(known: Known, now: float) -> Words:
     """The one word (or four) on the Storage cards; follows from verified facts, and says when the link is gone."""
     current = service(known.status, known.storage)
     if current is None:
-        return Words(tr("Loading…"), "muted") if known.link.live else Words(tr("Offline"), "muted")
+        away = known.link.phase in (Phase.LOST, Phase.FAILED)
+        return Words(tr("Offline"), "muted") if away else Words(tr("Loading…"), "muted")
     verified = known.storage.last_proven_at if known.storage else current.verified_at
     if not known.link.live:
-        return Words(tr("Last known {age}", age=age(now, known.heard_at)), "muted", full_time(known.heard_at))
+        return Words(tr("Seen {age}", age=age(now, known.heard_at)), "muted", full_time(known.heard_at))
     if current.state is ServiceState.EARNING and verified is not None:
         return Words(tr("Proven {age}", age=age(now, verified)), "accent", full_time(verified))
     text, tone = _STATES[current.state]
@@ -74,8 +75,7 @@ def sharing_switch(known: Known, busy: bool = False) -> SwitchView:
         return SwitchView(on, False, tr("Sharing"), tr("The engine is away; this shows its last word."))
     if busy:
         return SwitchView(on, False, tr("Sharing"), tr("Asking the engine…"))
-    shared = bool(known.storage and known.storage.folders)
-    if not on and not shared:
+    if known.storage is not None and not known.storage.folders:
         return SwitchView(False, False, tr("Sharing"), tr("Share a folder first; then this turns sharing on and off."))
     tip = tr("Turn off to accept nothing new. Pieces already paid for stay and are still proven.")
     return SwitchView(on, True, tr("Sharing"), tip if on else tr("Turn on to earn with what you share."))

@@ -8,12 +8,13 @@ from depin_desktop.api.models import Activity, Disk, EngineStatus, Gpu, Health, 
 from depin_desktop.app.known import Known, Phase
 from depin_desktop.app.presenters.common import Notice, service, storage_pill
 from depin_desktop.app.words import (
+    NBSP,
     Words,
     age,
     ahead,
     clock,
     counted,
-    date,
+    day,
     exact_amount,
     full_time,
     moment,
@@ -147,7 +148,7 @@ def earnings_series(status: EngineStatus | None) -> list[tuple[float, float]]:
 
 def span_label(points: list[tuple[float, float]], at: float) -> str:
     """A tick's text: the hour while the plot covers less than three days, else the day."""
-    return clock(at) if points and points[-1][0] - points[0][0] < 3 * 86_400 else date(at)
+    return clock(at) if points and points[-1][0] - points[0][0] < 3 * 86_400 else day(at)
 
 
 def storage_card(known: Known, now: float) -> StorageCard:
@@ -200,7 +201,7 @@ def backup(known: Known) -> Notice | None:
         tr("Twelve words on paper are the only way back if this computer is lost."),
         "warning",
         "backup",
-        tr("How to back up…"),
+        tr("Back up now…"),
     )
 
 
@@ -303,7 +304,7 @@ def _sensors(inventory: Inventory) -> Row:
     if not sensors:
         return Row("sensor", tr("No sensors found"), tr("Plug one in; it appears by itself"))
     told = [
-        f"{sensor.name} {sensor.value:.3g}{chr(0x2009)}{sensor.unit}" if sensor.value is not None else sensor.name
+        f"{sensor.name} {round(sensor.value, 1):g}{NBSP}{sensor.unit}" if sensor.value is not None else sensor.name
         for sensor in sensors
     ]
     tip = "\n".join(f"{text} ({sensor.detail or sensor.kind})" for text, sensor in zip(told, sensors, strict=True))
@@ -315,8 +316,7 @@ def _interfaces(inventory: Inventory) -> Row:
     if not up:
         return Row("network", tr("Network"), tr("not connected"), "warning")
     told = [
-        interface.name + (f" {interface.speed_mbit}{chr(0x2009)}Mbit/s" if interface.speed_mbit else "")
-        for interface in up
+        interface.name + (f" {interface.speed_mbit}{NBSP}Mbit/s" if interface.speed_mbit else "") for interface in up
     ]
     tip = "\n".join(f"{interface.name}: {', '.join(interface.addresses) or '–'}" for interface in up)
     return Row("network", tr("Network"), ", ".join(told), "muted", tip)

@@ -58,7 +58,6 @@ class FolderCard:
     path: str
     name: str
     place: str
-    shared: str
     pill: Words
     segments: tuple[Segment, ...]
     sizes: SizeRange
@@ -110,7 +109,6 @@ def folder_card(folder: SharedFolder, inventory: Inventory | None, now: float, l
         folder.path,
         os.path.basename(folder.path.rstrip("/\\")) or folder.path,
         " · ".join(part for part in place if part),
-        tr("{size} shared", size=format_size(folder.allocated_bytes)),
         folder_pill(folder),
         () if gone else segments(folder),
         folder_sizes(folder),

@@ -17,6 +17,7 @@ _ICONS = {"warning": "warning", "fault": "fault", "info": "info", "accent": "che
 TOAST_MS = 8_000
 TOAST_WIDTH = 380
 MAX_TOASTS = 3
+READABLE_PX = 460
 
 
 class Banner(Card):
@@ -24,7 +25,7 @@ class Banner(Card):
 
     pressed = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, *, wide: bool = False) -> None:
         super().__init__(spacing=6)
         self._action = ""
         self._icon = Icon("warning", "warning")
@@ -39,8 +40,12 @@ class Banner(Card):
         words.setSpacing(4)
         words.addWidget(self._headline)
         words.addWidget(self._sentence)
-        words.addWidget(self.button, 0, Qt.AlignmentFlag.AlignLeft)
         row.addLayout(words, 1)
+        if wide:
+            row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
+        else:
+            words.addSpacing(4)
+            words.addWidget(self.button, 0, Qt.AlignmentFlag.AlignLeft)
         self.body.addLayout(row)
 
     def say(
@@ -78,22 +83,29 @@ class EmptyState(QWidget):
 
     def __init__(self, icon: str, headline: str, sentence: str, action: str = "") -> None:
         super().__init__()
-        column = QVBoxLayout(self)
+        inner = QWidget()
+        inner.setMaximumWidth(READABLE_PX)
+        column = QVBoxLayout(inner)
         column.setContentsMargins(0, 8, 0, 8)
-        column.setSpacing(8)
-        column.addStretch(1)
+        column.setSpacing(6)
+        column.addStretch(2)
         column.addWidget(Icon(icon, "faint", 28), 0, Qt.AlignmentFlag.AlignHCenter)
         self._headline = Text(headline, "heading", wrap=True)
-        self._headline.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._sentence = Text(sentence, "secondary", "muted", wrap=True)
-        self._sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        column.addWidget(self._headline)
-        column.addWidget(self._sentence)
+        for label in (self._headline, self._sentence):
+            label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            column.addWidget(label)
         self.button = Button(action, "filled")
         self.button.setVisible(bool(action))
         self.button.clicked.connect(self.pressed)
+        column.addSpacing(6)
         column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addStretch(1)
+        column.addStretch(3)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addStretch(1)
+        row.addWidget(inner, 1000)
+        row.addStretch(1)
 
     def say(self, headline: str, sentence: str) -> None:
         self._headline.say(headline)

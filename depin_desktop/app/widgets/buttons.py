@@ -9,11 +9,11 @@ from depin_desktop.app import icons
 from depin_desktop.app.fonts import font
 from depin_desktop.app.theme import colour
 
-_TONES = {"filled": "on_accent", "danger": "on_fault", "quiet": "muted"}
+_TONES = {"filled": "on_accent", "danger": "on_fault", "quiet": "muted", "link": "muted"}
 
 
 class Button(QPushButton):
-    """A button of a kind: plain | filled | quiet | danger | small."""
+    """A button of a kind: plain | filled | small | quiet | link | danger."""
 
     def __init__(
         self,
@@ -28,10 +28,11 @@ class Button(QPushButton):
         super().__init__(text, parent)
         self._icon, self._kind = icon, kind
         self.setProperty("kind", kind)
-        self.setFont(font("secondary" if kind == "quiet" else "strong"))
+        self.setFont(font("secondary" if kind in ("quiet", "link") else "strong"))
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAccessibleName(name or text)
         self.setToolTip(tip or (name if not text else ""))
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a ring is for those who came by keyboard
         self.setAutoDefault(False)
         self._draw_icon()
 

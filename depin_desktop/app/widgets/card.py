@@ -13,6 +13,7 @@ from depin_desktop.app.widgets.text import Text, plain_tip
 
 RADIUS = 12
 PADDING = 16
+TITLE_LEAST_PX = 120
 
 
 class Card(QFrame):
@@ -126,13 +127,13 @@ class CardHead(QWidget):
         self.row.setSpacing(10)
         if icon:
             self.row.addWidget(Icon(icon, "text"))
-        self.title = Text(title, "heading", elide=Qt.TextElideMode.ElideRight)
+        self.title = Text(title, "heading", elide=Qt.TextElideMode.ElideRight, least=TITLE_LEAST_PX)
         self.pill = Pill()
         self.pill.hide()
         self.row.addWidget(self.title)
         self.row.addWidget(self.pill)
         self.row.addStretch(1)
-        self.setMinimumHeight(24)
+        self.setMinimumHeight(28)
 
     def add_right(self, widget: QWidget) -> None:
         self.row.addWidget(widget)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from depin_desktop.app import icons
 from depin_desktop.app.fonts import font
 from depin_desktop.app.theme import colour
+from depin_desktop.app.widgets.focus import PaintedButton
 from depin_desktop.app.widgets.text import Text
 from depin_desktop.app.words import tr
 
@@ -16,7 +17,7 @@ SIDEBAR_PX = 216
 STATUS_PX = 38
 
 
-class _NavItem(QAbstractButton):
+class _NavItem(PaintedButton):
     """One line of the sidebar: icon, name, and a small figure at the right."""
 
     def __init__(self, name: str, icon: str, shortcut: str) -> None:
@@ -47,7 +48,7 @@ class _NavItem(QAbstractButton):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colour("accent_soft" if chosen else "raised"))
             painter.drawRoundedRect(box, 8, 8)
-        if self.hasFocus():
+        if self.hasFocus() and self.by_keyboard:
             painter.setPen(QPen(colour("accent"), 1.6))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(box, 8, 8)
@@ -149,10 +150,12 @@ class StatusBar(QWidget):
         row.addWidget(self._dot)
         self.parts: list[Text] = []
         for index in range(4):
-            part = Text("", "caption", "muted", elide=Qt.TextElideMode.ElideRight)
+            # The network's name gives way first; whether it earns is always whole.
+            part = Text("", "caption", "muted", elide=Qt.TextElideMode.ElideRight if index == 1 else None)
             self.parts.append(part)
             row.addWidget(part)
             row.addSpacing(14 if index < 3 else 0)
+        row.addSpacing(14)
         row.addStretch(1)
         self.worth = Text("", "caption", "muted", elide=Qt.TextElideMode.ElideRight)
         row.addWidget(self.worth)

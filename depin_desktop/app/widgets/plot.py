@@ -115,7 +115,7 @@ class Plot(QWidget):
         metrics = QFontMetricsF(font("caption"))
         first, last = self._points[0][0], self._points[-1][0]
         count = max(2, min(5, int(area.width() // 130)))
-        taken = -1.0
+        taken = float("-inf")
         for index in range(count):
             at = first + (last - first) * index / (count - 1)
             text = self._tick(at)

@@ -12,7 +12,7 @@ QUIET = 3  # modules of margin; the white card around it adds more
 class QrCode(QWidget):
     """Dark on white in both appearances: many scanners do not read it the other way round."""
 
-    def __init__(self, size: int = 132) -> None:
+    def __init__(self, size: int = 140) -> None:
         super().__init__()
         self._text = ""
         self._modules: tuple[bytes, ...] = ()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEasingCurve, QRectF, QSize, Qt, QVariantAnimation
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QAbstractButton, QSizePolicy
+from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy
 
 from depin_desktop.app.theme import colour, motion_ms, tokens
+from depin_desktop.app.widgets.focus import PaintedButton
 
 WIDTH, HEIGHT, MARGIN = 40, 22, 3
 SLIDE_MS = 140
 
 
-class Switch(QAbstractButton):
+class Switch(PaintedButton):
     """On or off; Space and Enter move it. Signals: `clicked(bool)` when a person moved it, never when code did."""
 
     def __init__(self, name: str) -> None:
@@ -22,16 +23,19 @@ class Switch(QAbstractButton):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self._at = 0.0
+        self._at, self._told, self._still = 0.0, False, False
         self._slide = QVariantAnimation(self)
         self._slide.setEasingCurve(QEasingCurve.Type.OutCubic)
         self._slide.valueChanged.connect(self._moved)
         self.toggled.connect(self._start)
 
     def show_state(self, on: bool, *, enabled: bool, tip: str = "") -> None:
-        """Shows what the engine says."""
+        """Shows what the engine says; the first word of it without a slide."""
         if self.isChecked() != on:
+            self._still = not self._told
             self.setChecked(on)
+            self._still = False
+        self._told = True
         if self.isEnabled() != enabled:
             self.setEnabled(enabled)
             self.setCursor(Qt.CursorShape.PointingHandCursor if enabled else Qt.CursorShape.ArrowCursor)
@@ -41,7 +45,7 @@ class Switch(QAbstractButton):
     def _start(self, on: bool) -> None:
         target, length = (1.0 if on else 0.0), motion_ms(SLIDE_MS)
         self._slide.stop()
-        if length == 0 or not self.isVisible():
+        if length == 0 or self._still or not self.isVisible():
             self._moved(target)
             return
         self._slide.setDuration(length)
@@ -53,7 +57,7 @@ class Switch(QAbstractButton):
         self._at = float(value)  # type: ignore[arg-type]
         self.update()
 
-    def keyPressEvent(self, event) -> None:  # type: ignore[no-untyped-def]
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self.click()
             return
@@ -81,9 +85,9 @@ class Switch(QAbstractButton):
         left = MARGIN + 3 + self._at * (WIDTH - HEIGHT)
         painter.setPen(Qt.PenStyle.NoPen)
         white = QColor("#ffffff")
-        painter.setBrush(_between(colour("control_line" if self.isEnabled() else "faint"), white, self._at))
+        painter.setBrush(_between(colour("control_line", 1.0 if self.isEnabled() else 0.6), white, self._at))
         painter.drawEllipse(QRectF(left, MARGIN + 3, knob, knob))
-        if self.hasFocus():
+        if self.hasFocus() and self.by_keyboard:
             painter.setPen(QPen(colour("text" if tokens().dark else "accent"), 1.6))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(QRectF(0.8, 0.8, WIDTH + 2 * MARGIN - 1.6, HEIGHT + 2 * MARGIN - 1.6), 14, 14)

@@ -13,8 +13,9 @@ from PySide6.QtCore import (
     QSize,
     QSortFilterProxyModel,
     Qt,
+    QTimer,
 )
-from PySide6.QtGui import QFontMetricsF, QGuiApplication, QKeyEvent, QKeySequence, QPainter
+from PySide6.QtGui import QFontMetricsF, QGuiApplication, QKeyEvent, QKeySequence, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -129,6 +130,12 @@ class Order(QSortFilterProxyModel):
         self.setSourceModel(rows)
         self.setSortRole(SORT_ROLE)
 
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        text = super().headerData(section, orientation, role)
+        if role == Qt.ItemDataRole.DisplayRole and section == self.sortColumn():
+            return f"{text} {'↓' if self.sortOrder() is Qt.SortOrder.DescendingOrder else '↑'}"
+        return text
+
     def filter_by(self, accepts: Callable[[Any], bool] | None) -> None:
         self.beginFilterChange()
         self._accepts = accepts
@@ -170,7 +177,7 @@ class Table(QTableView):
     """A calm table: rows with a line under them, no grid, whole rows selected, Ctrl+C copies them.
 
     Args:
-        stretch: the columns that share the width left over; others fit their contents.
+        give_way: columns that are hidden, in this order, while the table is too narrow for all.
         copy_row: an entry as text for the clipboard.
     """
 
@@ -179,7 +186,7 @@ class Table(QTableView):
         name: str,
         rows: Rows[Entry],
         *,
-        stretch: Sequence[int],
+        give_way: Sequence[int] = (),
         copy_row: Callable[[Entry], str] | None = None,
         pills: Sequence[int] = (),
         newest_first: int | None = None,
@@ -204,14 +211,47 @@ class Table(QTableView):
         self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         header = self.horizontalHeader()
         header.setHighlightSections(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        for column in stretch:
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        header.setMinimumSectionSize(40)
+        self._give_way = give_way
+        self._fit_soon = QTimer(self)
+        self._fit_soon.setSingleShot(True)
+        self._fit_soon.timeout.connect(self._fit)
+        for changed in (self.order.rowsInserted, self.order.rowsRemoved, self.order.modelReset, self.order.dataChanged):
+            changed.connect(self._fit_later)
         header.setSortIndicatorClearable(False)
         self.sortByColumn(newest_first or 0, Qt.SortOrder.DescendingOrder)
         self._delegate = _PillDelegate(self)
         for column in pills:
             self.setItemDelegateForColumn(column, self._delegate)
+
+    def _fit_later(self, *_: object) -> None:
+        if not self._fit_soon.isActive():
+            self._fit_soon.start(0)
+
+    def _fit(self) -> None:
+        """Gives every column what it needs, and each the same share of what is left."""
+        header, room = self.horizontalHeader(), self.viewport().width()
+        wanted = [
+            max(self.sizeHintForColumn(column) + 12, header.sectionSizeHint(column) + 18)
+            for column in range(self.order.columnCount())
+        ]
+        hidden: set[int] = set()
+        for column in self._give_way:
+            if sum(width for at, width in enumerate(wanted) if at not in hidden) <= room:
+                break
+            hidden.add(column)
+        shown = [column for column in range(len(wanted)) if column not in hidden]
+        spare = max(0, room - sum(wanted[column] for column in shown))
+        for column in range(len(wanted)):
+            self.setColumnHidden(column, column in hidden)
+        for index, column in enumerate(shown):
+            extra = spare * (index + 1) // len(shown) - spare * index // len(shown)
+            header.resizeSection(column, wanted[column] + extra)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
 
     def sizeHintForRow(self, row: int) -> int:
         return ROW_HEIGHT

@@ -17,6 +17,7 @@ class Text(QLabel):
     Args:
         role: a role of the type scale, see `fonts.font`.
         tone: text | muted | faint | accent | info | warning | fault.
+        least: an elided text does not get narrower than this, in pixels, or than its whole.
     """
 
     def __init__(
@@ -27,10 +28,11 @@ class Text(QLabel):
         *,
         wrap: bool = False,
         elide: Qt.TextElideMode | None = None,
+        least: int = ELIDED_MINIMUM_PX,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(text, parent)
-        self._elide = elide
+        self._elide, self._least = elide, least
         self._tip = ""
         self.setTextFormat(Qt.TextFormat.PlainText)  # a peer's or a node's words are never rendered rich
         self.setFont(font(role))
@@ -66,7 +68,7 @@ class Text(QLabel):
         if self._elide is None:
             return super().minimumSizeHint()
         wanted = super().sizeHint()
-        return QSize(min(wanted.width(), ELIDED_MINIMUM_PX), wanted.height())
+        return QSize(min(wanted.width(), self._least), wanted.height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
         if self._elide is None:
