@@ -12,7 +12,6 @@ from depin_desktop.api.models import Money
 from depin_desktop.chain.abi import artifact
 from depin_desktop.chain.deploy import ERC3009_COLLECTOR, MULTICALL3, SETTLEMENT, Plan, deploy
 from depin_desktop.chain.network import Addresses, Network
-from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.files import write_atomically
 from depin_desktop.core.units import BASE_UNITS_PER_TOKEN
@@ -107,8 +106,11 @@ async def found_chain(binary: Path, folder: Folder, treasury: Treasury, states: 
     await anvil.found(binary, folder.genesis, states, folder.logs / "anvil.log")
 
 
-async def deploy_contracts(rpc_url: str, treasury: Treasury, period_s: int, database: Database) -> Deployment:
-    """Deploys token, registry and deals; the faucet gets all the tokens. Goes on where an interrupted run stopped."""
+async def deploy_contracts(rpc_url: str, treasury: Treasury, period_s: int) -> Deployment:
+    """Deploys token, registry and deals; the faucet gets all the tokens.
+
+    An interrupted run is not continued but begun anew: the crash may have undone what it had deployed.
+    """
     window_s = max(SHORTEST_WINDOW_S, period_s // 2)
     plan = Plan(
         token_holder=treasury.faucet.address,
@@ -118,7 +120,7 @@ async def deploy_contracts(rpc_url: str, treasury: Treasury, period_s: int, data
         window_s=window_s,
         private=True,
     )
-    addresses = await deploy(rpc_url, treasury.deployer, plan, database=database)
+    addresses = await deploy(rpc_url, treasury.deployer, plan)
     return Deployment(
         addresses=addresses,
         faucet=treasury.faucet.address,

@@ -60,6 +60,7 @@ class Localnet:
         self._deployment: Deployment | None = None
         self._faucet: FaucetServer | None = None
         self._network: Network | None = None
+        self._publishing = asyncio.Lock()
         self._rpc: Rpc | None = None
         self._height = 0
         self._misses = 0
@@ -132,7 +133,7 @@ class Localnet:
         database = Database(self.folder.database)
         await database.open()
         self._cleanup.push_async_callback(database.close)
-        self._deployment = await self._deploy_once(treasury, database)
+        self._deployment = await self._deploy_once(treasury)
         self._faucet = FaucetServer(treasury.faucet, database)
         self._cleanup.push_async_callback(self._faucet.stop)
         await self._publish()
@@ -160,15 +161,11 @@ class Localnet:
                 "anvil",
                 command=command,
                 ready=lambda: anvil.is_ready(self._chain_rpc()),
-                started=self._chain_started,
+                started=lambda: anvil.restore_time(self._chain_rpc()),
                 log_path=self.folder.logs / "anvil.log",
             )
         )
         self._cleanup.push_async_callback(self._save_at_the_end)
-
-    async def _chain_started(self) -> None:
-        await anvil.restore_time(self._chain_rpc())
-        await self._publish()
 
     async def _start_hub(self) -> None:
         binary = find_nats_server()
@@ -182,7 +179,6 @@ class Localnet:
                 "nats-server",
                 command=command,
                 ready=lambda: hub.is_ready(self._ports.hub),
-                started=self._publish,
                 log_path=self.folder.logs / "nats-server.log",
             )
         )
@@ -223,10 +219,10 @@ class Localnet:
 
     # --- what makes it a network --------------------------------------------------------------------------------
 
-    async def _deploy_once(self, treasury: Treasury, database: Database) -> Deployment:
+    async def _deploy_once(self, treasury: Treasury) -> Deployment:
         deployment = Deployment.load(self.folder.deployment)
         if deployment is None:
-            deployment = await deploy_contracts(self._chain_rpc().url, treasury, self._period_s, database)
+            deployment = await deploy_contracts(self._chain_rpc().url, treasury, self._period_s)
             # The state first: addresses that are written down must never name contracts that a crash undid.
             await self.save()
             deployment.save(self.folder.deployment)
@@ -235,17 +231,19 @@ class Localnet:
         return deployment
 
     async def _publish(self) -> None:
-        """Brings faucet and network file in line with the ports; called again when a process has moved."""
-        if self._deployment is None or self._faucet is None:
-            return
-        network = self._deployment.network(self._ports)
-        if network == self._network:
-            return
-        port = await self._faucet.serve(network, self._ports.faucet)
-        self._use_ports(faucet=port)
-        self._network = self._deployment.network(self._ports)
-        text = self._network.model_dump_json(indent=2) + "\n"
-        await asyncio.to_thread(write_atomically, self.folder.network, text.encode())
+        """Brings faucet and network file in line with the ports, should a process have moved to another one."""
+        async with self._publishing:
+            if self._deployment is None or self._faucet is None:
+                return
+            network = self._deployment.network(self._ports)
+            if network == self._network:
+                return
+            port = await self._faucet.serve(network, self._ports.faucet)
+            self._use_ports(faucet=port)
+            network = self._deployment.network(self._ports)
+            text = network.model_dump_json(indent=2) + "\n"
+            await asyncio.to_thread(write_atomically, self.folder.network, text.encode())
+            self._network = network
 
     # --- watching -----------------------------------------------------------------------------------------------
 
@@ -253,9 +251,10 @@ class Localnet:
         try:
             self._height = await self._saver.save_if_due(self._chain_rpc())
             self._misses = 0
+            await self._publish()
         except (Unreachable, RpcError, ValueError) as error:
             self._misses += 1
-            log.warning("the chain could not be saved: %s", error)
+            log.warning("the chain does not answer as it should: %s", error)
             if self._misses >= MISSES_UNTIL_KILLED:
                 self._misses = 0
                 self.chain_process.kill()

@@ -105,6 +105,21 @@ async def test_a_killed_chain_comes_back_with_what_was_saved(tmp_path: Path) -> 
         await ask_faucet(net.network, SOMEBODY, tokens=1)
 
 
+async def test_what_was_not_saved_is_lost_and_the_faucet_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WATCH_INTERVAL_S", 3600)
+    async with Localnet(tmp_path, PERIOD_S) as net:
+        for _ in range(3):
+            await ask_faucet(net.network, SOMEBODY, tokens=1)
+        assert net.chain_process.pid is not None
+        psutil.Process(net.chain_process.pid).kill()
+        await net.chain_process.restarted(1)
+        assert await balance(net.network, SOMEBODY) == 0
+        await ask_faucet(net.network, SOMEBODY, tokens=1)
+        assert await balance(net.network, SOMEBODY) >= 1
+
+
 async def test_a_chain_that_no_longer_answers_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHAIN_TIMEOUT_S", 0.2)
     monkeypatch.setattr(module, "MISSES_UNTIL_KILLED", 2)
@@ -197,6 +212,7 @@ async def test_a_chain_whose_port_was_taken_while_it_was_down_moves(
         assert net.chain_process.pid is not None
         psutil.Process(net.chain_process.pid).kill()
         await net.chain_process.restarted(1)
+        await net.watch.trigger_and_wait()
         assert net.network.rpc_url != before.rpc_url
         assert Network.load(net.folder.network) == net.network
         await ask_faucet(net.network, SOMEBODY, tokens=7)
