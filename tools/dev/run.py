@@ -73,9 +73,12 @@ def _start_node(family: Family) -> subprocess.Popen[bytes]:
     """The network, the wallet, the engine and what it shares; returns the engine once it answers."""
     say(f"starting the private network in {shown(NETWORK)}")
     _depin(family, "localnet", "up", "--dir", NETWORK, "--demand")
-    if not (HOME / "network.json").exists():
+    # The mark lies in the network's folder: a network made anew knows nothing of a wallet from before.
+    joined = Stamp(NETWORK / "joined-by-dev")
+    if not (joined.matches(str(HOME)) and (HOME / "wallet" / "vault.json").exists()):
         say(f"making a wallet with the password “{PASSWORD}”: tokens on this private network have no value")
         _depin(family, "init", "--network", NETWORK / "network.json", "--password-stdin", stdin=f"{PASSWORD}\n")
+        joined.write(str(HOME))
     engine = _start_engine(family)
     shared = Stamp(HOME / "shared-by-dev")
     if not shared.matches(str(SHARED)):
