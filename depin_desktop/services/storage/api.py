@@ -81,7 +81,7 @@ class StorageApi:
         return await self._reading.get(request, _root(request))
 
     async def _head_piece(self, request: web.Request) -> web.StreamResponse:
-        return await self._reading.head(_root(request))
+        return await self._reading.head(request, _root(request))
 
     # --- data sets
 

@@ -107,11 +107,13 @@ class Reading:
         self._price_per_gib = price_per_gib
         self._sent = sent
 
-    async def head(self, root: str) -> web.StreamResponse:
+    async def head(self, request: web.Request, root: str) -> web.StreamResponse:
         """Size and existence; free."""
         piece, _ = await self._find(root)
-        response = web.Response(headers=_headers(piece))
+        response = web.StreamResponse(headers=_headers(piece))
         response.content_length = piece.size
+        await response.prepare(request)
+        await response.write_eof()
         return response
 
     async def get(self, request: web.Request, root: str) -> web.StreamResponse:

@@ -84,6 +84,7 @@ class StorageService:
         self._clock = clock
         self._tasks = Tasks("storage")
         self._draining = False
+        self._refresh_due = False
         self._link: Link | None = None
         self._paywall: Paywall = FreeOfCharge()
         self._price = network.suggested_price_per_tib_month
@@ -264,6 +265,7 @@ class StorageService:
 
     async def _refresh(self) -> StorageStatus:
         """Reads the rows again and publishes the status."""
+        self._refresh_due = False
         self._books = await read_books(self._deal_store, self._piece_store, self._clock())
         status = self.storage_status()
         self._bus.publish("storage", status)
@@ -292,8 +294,10 @@ class StorageService:
         return self._link
 
     def _touch(self) -> None:
-        """Something changed: publish soon, from a task of its own."""
-        self._tasks.spawn("refresh", self._refresh())
+        """Something changed: publish soon, from a task of its own; changes that come meanwhile go along."""
+        if not self._refresh_due:
+            self._refresh_due = True
+            self._tasks.spawn("refresh", self._refresh())
 
     def _alert(self, kind: str, title: str, detail: str) -> None:
         self._publish_activity(Activity(at=self._clock(), kind=kind, title=title, detail=detail))
