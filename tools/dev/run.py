@@ -25,7 +25,7 @@ PASSWORD = "no-value-in-here"  # noqa: S105 — printed when it is used; it guar
 DEPIN: list[str | Path] = [PYTHON, "-m", "depin_desktop.cli"]
 ENGINE_READY_S = 60.0
 APP_STOP_S, ENGINE_STOP_S = 10.0, 25.0
-_AT_HOME = {"DEPIN_HOME": str(HOME)}
+AT_HOME = {"DEPIN_HOME": str(HOME)}
 
 
 def run(*, headless: bool) -> int:
@@ -40,20 +40,23 @@ def run(*, headless: bool) -> int:
     if not headless:
         ensure_qt_libraries(x11=x11, wayland=wayland)
     say(f"everything that is needed is here ({time.monotonic() - began:.1f} s)")
-    with _only_one():
+    with only_one():
         family = Family()
         try:
-            engine = _start_node(family)
+            engine = start_node(family)
             return _stay(family, engine) if headless else _show(family, engine)
+        except Stop as reason:
+            complain(str(reason))
+            return 1
         except KeyboardInterrupt:
             print(flush=True)  # the terminal shows ^C
             return 0
         finally:
-            _stop(family)
+            stop(family)
 
 
 @contextlib.contextmanager
-def _only_one() -> Iterator[None]:
+def only_one() -> Iterator[None]:
     """Refuses a second run in the same working copy.
 
     Raises:
@@ -69,7 +72,7 @@ def _only_one() -> Iterator[None]:
         yield
 
 
-def _start_node(family: Family) -> subprocess.Popen[bytes]:
+def start_node(family: Family) -> subprocess.Popen[bytes]:
     """The network, the wallet, the engine and what it shares; returns the engine once it answers."""
     say(f"starting the private network in {shown(NETWORK)}")
     _depin(family, "localnet", "up", "--dir", NETWORK, "--demand")
@@ -92,9 +95,9 @@ def _start_node(family: Family) -> subprocess.Popen[bytes]:
 def _start_engine(family: Family) -> subprocess.Popen[bytes]:
     say("starting the engine")
     log = "engine"
-    engine = family.start([*DEPIN, "engine"], env=_AT_HOME, log=log)
+    engine = family.start([*DEPIN, "engine"], env=AT_HOME, log=log)
     deadline = time.monotonic() + ENGINE_READY_S
-    while family.run([*DEPIN, "status"], env=_AT_HOME, silent=True) != 0:
+    while family.run([*DEPIN, "status"], env=AT_HOME, silent=True) != 0:
         if engine.poll() is not None:
             raise Stop(f"The engine ended at once: {_last_line(log)}")
         if time.monotonic() > deadline:
@@ -111,14 +114,14 @@ def _depin(family: Family, *words: str | Path, stdin: str | None = None) -> None
     """
     command = [*DEPIN, *words]
     data = stdin.encode() if stdin else None
-    if family.run(command, env=_AT_HOME, stdin=data) != 0:
+    if family.run(command, env=AT_HOME, stdin=data) != 0:
         raise Stop(f"“depin {words[0]} {words[1]}” failed; the sentence above says why.")
 
 
 def _show(family: Family, engine: subprocess.Popen[bytes]) -> int:
     """The app, until its window closes."""
     say("opening the app (close its window, or press Ctrl-C here, to stop everything)")
-    app = family.start([PYTHON, "-m", "depin_desktop"], env=_AT_HOME, log="app")
+    app = family.start([PYTHON, "-m", "depin_desktop"], env=AT_HOME, log="app")
     told = False
     while app.poll() is None:
         family.bury()
@@ -150,7 +153,7 @@ def _stay(family: Family, engine: subprocess.Popen[bytes]) -> int:
     return 1
 
 
-def _stop(family: Family) -> None:
+def stop(family: Family) -> None:
     """Everything in order; a second Ctrl-C ends it at once."""
     say("stopping")
     with contextlib.suppress(KeyboardInterrupt):
