@@ -31,7 +31,7 @@ from depin_desktop.engine.activity import ActivityLog
 from depin_desktop.engine.advice import advice
 from depin_desktop.engine.joined import Joined
 from depin_desktop.engine.keys import Keys
-from depin_desktop.engine.link import connect_patiently, waiting_status
+from depin_desktop.engine.link import RETRY_JOIN_S, connect_patiently, waiting_status
 from depin_desktop.engine.money import Figures
 from depin_desktop.engine.settings import Settings
 from depin_desktop.hardware.inventory import take_inventory
@@ -110,13 +110,21 @@ class Engine:
         await self.database.close()
 
     async def _join(self) -> None:
-        chain = await connect_patiently(lambda: joined_network(self.home), self._note_chain)
-        self.network = chain.network
-        joined = Joined(chain, self.keys, self.database, self.bus, self.storage_service)
-        await joined.open()
-        self.joined = joined
-        self._chain_detail = ""
-        self.reporting.trigger()
+        """Joins the network, however often the chain goes away while that is under way."""
+        while self.joined is None:
+            chain = await connect_patiently(lambda: joined_network(self.home), self._note_chain)
+            self.network = chain.network
+            joined = Joined(chain, self.keys, self.database, self.bus, self.storage_service)
+            try:
+                await joined.open()
+            except UserFacingError as error:
+                log.info("joining %s failed: %s", self.network.name, error)
+                self._note_chain(error.message)
+                await joined.close()
+                await asyncio.sleep(RETRY_JOIN_S)
+            else:
+                self.joined = joined
+        self._note_chain("")
 
     def _note_chain(self, detail: str) -> None:
         self._chain_detail = detail

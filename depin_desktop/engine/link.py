@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
+RETRY_JOIN_S = 5.0
 SILENCE_S = 15.0  # the index looks at the head every few seconds; after so long without an answer it is away
 EXPOSURE_CAP = 100 * BASE_UNITS_PER_TOKEN  # unclaimed vouchers of one customer
 

@@ -39,7 +39,8 @@ async def test_places_that_cannot_be_shared_are_refused_in_words(tmp_path: Path)
         inside, other = r.folder / "inside", tmp_path / "other"
         inside.mkdir()
         other.mkdir()
-        assert await refusal(r, tmp_path / "nowhere") == "no-folder"
+        (tmp_path / "file").touch()
+        assert await refusal(r, tmp_path / "file") == "no-folder"
         assert await refusal(r, inside) == "folders-overlap"
         assert await refusal(r, tmp_path) == "folders-overlap"
         assert await refusal(r, other, MIB) == "share-too-small"

@@ -247,14 +247,20 @@ def no_space(size: int) -> UserFacingError:
 
 
 def check_place(path: str, folders: Folders) -> Path:
-    """The real path of a folder that may be shared.
+    """The real path of a folder that may be shared; made where it does not exist yet.
 
     Raises:
-        UserFacingError: it is no folder, or lies inside a shared one, or holds one.
+        UserFacingError: it is and can be no folder, or lies inside a shared one, or holds one.
     """
     place = Path(os.path.realpath(Path(path).expanduser()))
-    if not place.is_dir():
-        raise UserFacingError(f"{path} is not a folder.", "Create it first, or choose another.", code="no-folder")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserFacingError(
+            f"{path} is not a folder and cannot be made one ({error.strerror}).",
+            "Choose a folder that you may write to.",
+            code="no-folder",
+        ) from error
     for folder in folders:
         other = Path(os.path.realpath(folder.config.path))
         if place != other and (place.is_relative_to(other) or other.is_relative_to(place)):
