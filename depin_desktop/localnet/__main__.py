@@ -9,13 +9,13 @@ import argparse
 import asyncio
 import logging
 import logging.handlers
-import signal
 import sys
 from pathlib import Path
 
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.localnet.folder import Folder
 from depin_desktop.localnet.localnet import Localnet
+from depin_desktop.localnet.signals import run_until_stopped
 
 LOG_BYTES, LOG_FILES = 1_000_000, 3
 
@@ -28,7 +28,7 @@ def main() -> int:
     arguments = parser.parse_args()
     _log_to(Folder(arguments.dir.absolute()).logs / "supervisor.log")
     try:
-        asyncio.run(_run(Localnet(arguments.dir, arguments.period, demand=arguments.demand)))
+        asyncio.run(run_until_stopped(_run(Localnet(arguments.dir, arguments.period, demand=arguments.demand))))
     except UserFacingError as error:
         logging.getLogger(__name__).critical("%s", error)
         sys.stderr.write(f"{error}\n")
@@ -37,25 +37,8 @@ def main() -> int:
 
 
 async def _run(localnet: Localnet) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (
-        signal.SIGTERM,
-        signal.SIGINT,
-    ):  # signal.signal, because Windows' loops have no handlers of their own
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    starting = asyncio.create_task(localnet.start())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        starting.cancel()
-        await asyncio.wait([starting])
-        return
-    await starting
-    try:
-        await stopping
-    finally:
-        await localnet.stop()
+    async with localnet:
+        await asyncio.Event().wait()  # for ever: it ends by cancellation
 
 
 def _log_to(path: Path) -> None:

@@ -8,10 +8,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from depin_desktop.core.errors import UserFacingError
 
 KIB, MIB = 2**10, 2**20
+CODES = ((1, 1), (1, 2), (2, 3))  # any `needed` of `total` pieces give the file back
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 2.0, 120.0
 
 
@@ -28,6 +32,22 @@ class DemandSettings(BaseModel):
     longest_pause_s: float = 20.0
     shortest_term_periods: int = 10
     longest_term_periods: int = 240
+
+    @staticmethod
+    def load(path: Path) -> DemandSettings:
+        """The settings in a JSON file; the defaults where there is none.
+
+        Raises:
+            UserFacingError: the file says something that is not a setting.
+        """
+        try:
+            return DemandSettings.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return DemandSettings()
+        except ValidationError as error:
+            raise UserFacingError(
+                f"{path} holds no settings of the demand.", "Correct or delete it.", code="bad-settings"
+            ) from error
 
 
 class Act(Enum):
@@ -47,13 +67,14 @@ class Held:
 
 @dataclass(frozen=True)
 class Plan:
-    """The next thing to do: a file to store (`name`, `size`, `term_periods`), or one to read or remove (`held`)."""
+    """The next thing to do: a file to store (all but `held`), or one to read or remove (`held`)."""
 
     act: Act
     held: Held | None = None
     name: str = ""
     size: int = 0
     term_periods: int = 0
+    code: tuple[int, int] = (1, 1)  # needed, total
 
 
 def decide(held: Sequence[Held], settings: DemandSettings, dice: random.Random) -> Plan:
@@ -81,18 +102,13 @@ def _store(room: int, settings: DemandSettings, dice: random.Random) -> Plan:
     size = round(math.exp(dice.uniform(math.log(settings.smallest), math.log(largest))))
     size = min(max(size, settings.smallest), largest)
     term = dice.randint(settings.shortest_term_periods, settings.longest_term_periods)
-    return Plan(Act.STORE, name=f"neighbour-{dice.getrandbits(64):016x}-{size}.bin", size=size, term_periods=term)
+    name = f"neighbour-{dice.getrandbits(64):016x}.bin"
+    return Plan(Act.STORE, name=name, size=size, term_periods=term, code=dice.choice(CODES))
 
 
 def content(name: str, size: int) -> bytes:
     """What the file of that name holds: incompressible bytes that can be made again to verify what comes back."""
     return hashlib.shake_256(name.encode()).digest(size)
-
-
-def code_for(providers: int, dice: random.Random) -> tuple[int, int]:
-    """How many pieces a file is cut into: (needed, total), never more than there are providers."""
-    fitting = [code for code in ((1, 1), (1, 2), (2, 3)) if code[1] <= providers]
-    return dice.choice(fitting) if fitting else (1, 1)
 
 
 def pause_s(settings: DemandSettings, dice: random.Random) -> float:

@@ -96,7 +96,7 @@ def entry_of(event: LogEvent, parties: Parties) -> Entry | None:
             return Entry(STORAGE, args["paid"], detail=f"data set 0x{args['set_id'].hex()}, period {args['period']}")
         case "deals", "Settled" if args["provider"] == parties.owner:
             return Entry(PAYOUT, args["amount"], args["payout"], "storage")
-        case "settlement", "Settled" if args["receiver"] in (parties.owner, parties.payout):
+        case "settlement", "Settled" if _is_our_settlement(args, parties):
             return Entry(PAYOUT, args["amount"], args["receiver"], "reads")
         case "registry", "Staked" if args["owner"] == parties.owner:
             return Entry("stake", -args["amount"])
@@ -107,6 +107,11 @@ def entry_of(event: LogEvent, parties: Parties) -> Entry | None:
         case "token", "Transfer":
             return _transfer(args["from"], args["to"], args["value"], parties)
     return None
+
+
+def _is_our_settlement(args: Mapping[str, object], parties: Parties) -> bool:
+    """The contract settles any token; only ours counts."""
+    return args["token"] == parties.contracts.token and args["receiver"] in (parties.owner, parties.payout)
 
 
 def _slashed(args: Mapping[str, object], parties: Parties) -> Entry | None:

@@ -23,6 +23,7 @@ from depin_desktop.chain.rpc import Rpc
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
 from depin_desktop.localnet import localnet as module
+from depin_desktop.localnet.binaries import find_nats_server
 from depin_desktop.localnet.localnet import Localnet
 from depin_desktop.wallet.faucet_client import ask_faucet
 from depin_desktop.wallet.joining import join, joined_network
@@ -247,6 +248,27 @@ async def test_it_ends_all_that_it_started(tmp_path: Path) -> None:
         processes = [psutil.Process(child.pid) for child in (net.chain_process, net.hub_process)]
     assert not any(process.is_running() for process in processes)
     await net.stop()  # a second stop is nothing
+
+
+async def test_stopped_while_it_starts_it_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(psutil.Process().children())
+    net = Localnet(tmp_path, PERIOD_S)
+    starting = asyncio.create_task(net.start())
+
+    def stop_now() -> Path:  # the chain is up, the hub is not
+        assert psutil.pid_exists(net.chain_process.pid)
+        starting.cancel()
+        return find_nats_server()
+
+    monkeypatch.setattr(module, "find_nats_server", stop_now)
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert set(psutil.Process().children()) == before
+    monkeypatch.undo()
+    async with Localnet(tmp_path, PERIOD_S) as net:  # what it had begun does not stand in the way
+        await ask_faucet(net.network, SOMEBODY, tokens=7)
 
 
 async def test_without_anvil_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,3 +73,16 @@ async def test_what_prevents_a_start_is_said(folder: Path, monkeypatch: pytest.M
         await up(folder, PERIOD_S)
     assert failure.value.code == "localnet-not-started"
     assert "DEPIN_ANVIL" in failure.value.message
+
+
+async def test_told_to_stop_again_and_again_it_still_ends_cleanly(folder: Path) -> None:
+    await up(folder, PERIOD_S)
+    seen = await status(folder)
+    assert seen.supervisor_pid is not None
+    supervisor = psutil.Process(seen.supervisor_pid)
+    for _ in range(5):
+        supervisor.terminate()
+    _, alive = await asyncio.to_thread(psutil.wait_procs, [supervisor], 20)
+    assert alive == []
+    assert not any(psutil.pid_exists(process.pid) for process in seen.processes)
+    assert not (folder / "status.json").exists(), "it took its note away, so it came to its end"

@@ -13,7 +13,6 @@ from depin_desktop.localnet.demand_policy import (
     DemandSettings,
     Held,
     back_off_s,
-    code_for,
     content,
     decide,
     pause_s,
@@ -66,12 +65,6 @@ def test_a_files_content_can_be_made_again(name: str, size: int) -> None:
     assert len(made) == size
     assert made == content(name, size)
     assert size < 32 or made != content(name + "x", size)
-
-
-@given(providers=st.integers(0, 10), seed=st.integers())
-def test_no_file_needs_more_providers_than_there_are(providers: int, seed: int) -> None:
-    needed, total = code_for(providers, random.Random(seed))
-    assert 1 <= needed <= total <= max(providers, 1)
 
 
 def test_failures_slow_it_down_up_to_a_limit() -> None:

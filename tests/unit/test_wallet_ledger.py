@@ -71,6 +71,7 @@ def transfer(sender: str, receiver: str, value: int = TOKEN) -> LogEvent:
         (paid_out(9), ("payout", 9)),
         (event("deals", "Settled", provider=STRANGER, payout=OWNER, amount=9), None),
         (event("settlement", "Settled", receiver=PAYOUT, token="token", sender=STRANGER, amount=9), ("payout", 9)),
+        (event("settlement", "Settled", receiver=PAYOUT, token="other", sender=STRANGER, amount=9), None),
         (event("settlement", "Settled", receiver=STRANGER, token="token", sender=OWNER, amount=9), None),
         (event("registry", "Staked", owner=OWNER, amount=3), ("stake", -3)),
         (event("registry", "Unstaked", owner=OWNER, amount=3), ("unstake", 3)),
