@@ -51,6 +51,11 @@ def proof_size(leaves: int) -> int:
     return LEAF + HASH * depth(leaves)
 
 
+def layer_size(leaves: int) -> int:
+    """Bytes of the cached layer: one hash for each 64 KiB, none for a piece that has at most one of them."""
+    return 0 if leaves <= SPAN_LEAVES else HASH * -(-leaves // SPAN_LEAVES)
+
+
 def verify_leaf(root: bytes, leaves: int, index: int, proof: bytes) -> bool:
     """Whether `proof` (leaf ‖ siblings upwards) shows that leaf `index` of `leaves` belongs to `root`."""
     if not 0 <= index < leaves or len(proof) != proof_size(leaves):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from depin_desktop.chain.bindings.deals import Challenge, Proof
 from depin_desktop.sealing import prove_leaf, verify_leaf
+from depin_desktop.sealing.merkle import layer_size
 from depin_desktop.sealing.sealer import read_layer
 from depin_desktop.services.storage.deal_store import SetPiece
 from depin_desktop.services.storage.folders import Folder
@@ -27,33 +28,40 @@ async def answer(pieces: Pieces, set_id: bytes, placed: dict[int, SetPiece], ask
     Raises:
         Unprovable: a piece is lost, damaged, or on a disk that is away.
     """
-    parts = await asyncio.gather(*(_answer_one(pieces, placed, challenge) for challenge in asked))
-    return Proof(set_id, b"".join(parts))
+    leaves: dict[int, list[int]] = {}
+    for challenge in asked:
+        leaves.setdefault(challenge.piece_id, []).append(challenge.leaf_index)
+    shown = await asyncio.gather(
+        *(_answer_for(pieces, placed.get(piece), indexes) for piece, indexes in leaves.items())
+    )
+    by_piece = dict(zip(leaves, shown, strict=True))
+    return Proof(set_id, b"".join(by_piece[challenge.piece_id].pop(0) for challenge in asked))
 
 
-async def _answer_one(pieces: Pieces, placed: dict[int, SetPiece], challenge: Challenge) -> bytes:
-    place = placed.get(challenge.piece_id)
+async def _answer_for(pieces: Pieces, place: SetPiece | None, indexes: list[int]) -> list[bytes]:
+    """The proofs of several leaves of one piece."""
     if place is None:
-        raise Unprovable(f"piece {challenge.piece_id} of the data set is not known here")
+        raise Unprovable("a piece of the data set is not known here")
+    name = f"piece {place.root[:12]}…"
     held = await pieces.held(place.root)
     if held is None:
-        raise Unprovable(f"piece {place.root[:12]}… is lost, or its disk is away")
+        raise Unprovable(f"{name} is lost, or its disk is away")
     piece, folder = held
     try:
-        proof = await folder.run(lambda: _prove(folder, piece, place.leaf_count, challenge.leaf_index))
+        proofs = await folder.run(lambda: _prove(folder, piece, place.leaf_count, indexes))
     except FileNotFoundError as error:
         await pieces.unfit(piece, PieceState.LOST, "its file is gone")
-        raise Unprovable(f"piece {place.root[:12]}… is gone") from error
+        raise Unprovable(f"{name} is gone") from error
     except OSError as error:
-        raise Unprovable(f"piece {place.root[:12]}… cannot be read ({error})") from error
-    if proof is None:
+        raise Unprovable(f"{name} cannot be read ({error})") from error
+    if proofs is None:
         await pieces.unfit(piece, PieceState.DAMAGED, "its bytes are not those that came. Check the disk")
-        raise Unprovable(f"piece {place.root[:12]}… is damaged")
-    return proof
+        raise Unprovable(f"{name} is damaged")
+    return proofs
 
 
-def _prove(folder: Folder, piece: Piece, leaves: int, index: int) -> bytes | None:
-    """One leaf's proof, None when the bytes on disk do not give the root. A damaged cached layer is rebuilt."""
+def _prove(folder: Folder, piece: Piece, leaves: int, indexes: list[int]) -> list[bytes] | None:
+    """The leaves' proofs, None when the bytes on disk do not give the root. A damaged cached layer is rebuilt."""
     root = bytes.fromhex(piece.root)
     with folder.files.open_piece(piece.root) as file:
 
@@ -61,13 +69,18 @@ def _prove(folder: Folder, piece: Piece, leaves: int, index: int) -> bytes | Non
             file.seek(offset)
             return file.read(length)
 
-        proof = prove_leaf(read, leaves, index, folder.files.read_layer(piece.root))
-        if verify_leaf(root, leaves, index, proof):
-            return proof
-        log.warning("the cached layer of piece %s does not fit; computing it again", piece.root)
+        def prove(layer: bytes) -> list[bytes] | None:
+            proofs = [prove_leaf(read, leaves, index, layer) for index in indexes]
+            right = all(verify_leaf(root, leaves, at, proof) for at, proof in zip(indexes, proofs, strict=True))
+            return proofs if right else None
+
+        cached = folder.files.read_layer(piece.root)
+        fits = len(cached) == layer_size(leaves)
+        if fits and (proofs := prove(cached)) is not None:
+            return proofs
         layer = read_layer(read, leaves)
-        proof = prove_leaf(read, leaves, index, layer)
-        if not verify_leaf(root, leaves, index, proof):
+        if layer == cached or (proofs := prove(layer)) is None:
             return None
+        log.warning("the cached layer of piece %s was damaged; it is written again", piece.root)
         folder.files.write_layer(piece.root, layer)
-        return proof
+        return proofs

@@ -53,9 +53,11 @@ class Pieces:
         return (piece, folder) if folder is not None and folder.usable else None
 
     async def unfit(self, piece: Piece, state: PieceState, detail: str) -> None:
-        """Takes a lost or damaged piece out of service, before a challenge finds it, and tells the owner."""
+        """Takes a lost or damaged piece out of service and tells the owner, once."""
         folder = self.folders.get(piece.folder)
         async with self.changing(piece.root):
+            if await self.store.piece(piece.root) != piece:
+                return  # found before, or replaced meanwhile
             await self.store.set_state([piece.root], state)
             if folder is not None and folder.counted:
                 folder.forget(piece.size)

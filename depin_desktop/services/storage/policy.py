@@ -8,7 +8,8 @@ from hashlib import sha256
 
 from depin_desktop.api.models import FolderState, ServiceState
 from depin_desktop.core.units import GIB, MIB, SECONDS_PER_MONTH, TIB, format_age, format_size
-from depin_desktop.sealing import LEAF, SPAN
+from depin_desktop.sealing import LEAF, leaf_count
+from depin_desktop.sealing.merkle import layer_size
 
 MAX_PIECE_BYTES = 1 * GIB
 MAX_PIECES_PER_CALL = 128
@@ -53,8 +54,7 @@ def funding_needed(price: int, leaves: int) -> int:
 
 def footprint(size: int) -> int:
     """Disk space that a piece of `size` bytes takes, its cached layer and the file system's rounding included."""
-    layer = 32 * -(-size // SPAN) if size > SPAN else 0
-    return sum(-(-part // BLOCK) * BLOCK for part in (size, layer))
+    return sum(-(-part // BLOCK) * BLOCK for part in (size, layer_size(leaf_count(size))))
 
 
 def default_keep_free(disk_total: int) -> int:
