@@ -96,7 +96,9 @@ class Child:
         self._process = process
         self._tasks.spawn("output", self._copy_output(process))
         try:
-            await asyncio.wait_for(self._until_ready(process), READY_TIMEOUT_S)
+            # Not wait_for, which may swallow a cancellation on Python 3.11.
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                await self._until_ready(process)
         except BaseException as error:
             await _end(process)
             if isinstance(error, TimeoutError):
@@ -111,9 +113,12 @@ class Child:
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         pause_s = 0.005
-        while not await self._ready():
-            if process.returncode is not None:
+        while True:
+            ready = await self._ready()
+            if process.returncode is not None:  # even if somebody answered: it was not ours
                 raise self._failure(f"ended with status {process.returncode}")
+            if ready:
+                return
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.5, 0.2)
 
@@ -193,7 +198,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await process.wait()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
