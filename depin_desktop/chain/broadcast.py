@@ -16,7 +16,8 @@ class Answer(Enum):
     NONCE_CONTESTED = "nonce contested"  # something else with this nonce waits in the pool
     FEE_TOO_LOW = "fee too low"
     NO_FUNDS = "no funds"
-    REFUSED = "refused"
+    REFUSED = "refused"  # for good: no node takes such a transaction
+    UNCLEAR = "unclear"  # a gateway's time-out, a full pool: it may have been taken, or be taken later
 
 
 # Nodes have no common codes for these; the phrases are those of geth, reth, anvil, erigon, nethermind and besu.
@@ -26,6 +27,20 @@ _PHRASES = (
     (Answer.NONCE_CONTESTED, ("replacement", "too low to replace", "another transaction with same nonce")),
     (Answer.NO_FUNDS, ("insufficient funds", "insufficient balance", "insufficientfunds", "upfront cost")),
     (Answer.FEE_TOO_LOW, ("underpriced", "fee too low", "less than block base fee", "feetoolow", "gas price below")),
+    (
+        Answer.REFUSED,
+        (
+            *(
+                "intrinsic gas",
+                "block gas limit",
+                "gas limit too high",
+                "gas limit reached",
+                "exceeds the configured cap",
+            ),
+            *("oversized", "max initcode", "invalid sender", "invalid chain id", "transaction type not supported"),
+            *("tip above", "priority fee per gas higher", "floor data gas"),
+        ),
+    ),
 )
 
 
@@ -35,7 +50,7 @@ def classify(error: RpcError) -> Answer:
     for answer, phrases in _PHRASES:
         if any(phrase in message for phrase in phrases):
             return answer
-    return Answer.REFUSED
+    return Answer.UNCLEAR
 
 
 async def broadcast(rpc: Rpc, raw: Sequence[bytes]) -> list[tuple[Answer, str]]:

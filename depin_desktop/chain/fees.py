@@ -24,6 +24,10 @@ class Fees:
         tip = max(_raised(self.tip), suggested.tip)
         return Fees(max(_raised(self.max_fee), suggested.max_fee, tip), tip)
 
+    def at_most(self, cap: int) -> Fees:
+        """The same bid, cut to `cap` wei per gas in all."""
+        return self if self.max_fee <= cap else Fees(cap, min(self.tip, cap))
+
 
 def _raised(value: int) -> int:
     return value * (100 + BUMP_PERCENT) // 100 + 1

@@ -17,7 +17,7 @@ from depin_desktop.chain.broadcast import Answer, broadcast
 from depin_desktop.chain.calls import Call
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.fees import FeeOracle, Fees
-from depin_desktop.chain.outbox import Attempt, Ending, Outbox, Row
+from depin_desktop.chain.outbox import Attempt, Draft, Ending, Outbox, Row
 from depin_desktop.chain.reverts import revert_of
 from depin_desktop.chain.rpc import RpcError
 from depin_desktop.core.errors import UserFacingError
@@ -115,56 +115,50 @@ class Flights:
     def open(self) -> list[Flight]:
         return sorted(self._open.values(), key=lambda flight: flight.row.nonce)
 
+    def follow(self, row: Row) -> Flight:
+        """The flight of an open row; one that another process began is watched here as well."""
+        if row.id not in self._open:
+            self._open[row.id] = Flight(row, resumed=True)
+            self.cycle.trigger()
+        return self._open[row.id]
+
     # --- take-off ------------------------------------------------------------------------------------------------
 
-    async def take_off(
-        self, call: Call, purpose: str, key: str | None, gas_limit: int, fees: Fees, node_nonce: int
-    ) -> Flight:
+    async def take_off(self, draft: Draft, fees: Fees, node_nonce: int) -> Flight | None:
         """Signs, writes and broadcasts. Once begun it goes on even if the caller is cancelled.
 
         Args:
             node_nonce: the account's next nonce as the node sees it; ours may be ahead of it.
-        """
-        work = self._take_off(call, purpose, key, gas_limit, fees, node_nonce)
-        return await asyncio.shield(self._tasks.spawn("take-off", work))
 
-    async def _take_off(
-        self, call: Call, purpose: str, key: str | None, gas_limit: int, fees: Fees, node_nonce: int
-    ) -> Flight:
+        Returns:
+            None when something was sent under this key meanwhile.
+        """
+        return await asyncio.shield(self._tasks.spawn("take-off", self._take_off(draft, fees, node_nonce)))
+
+    async def _take_off(self, draft: Draft, fees: Fees, node_nonce: int) -> Flight | None:
+        # Never below what we have used: a node that lags behind, or was set back, must not make us reuse a nonce.
         async with self._taking_off:
-            # Never below what we have used: a node that lags behind, or was set back, must not make us reuse a nonce.
-            nonce = max([self._next_nonce, node_nonce, *(flight.row.nonce + 1 for flight in self._open.values())])
-            self._next_nonce = nonce + 1
-            try:
-                flight = await self._write(nonce, call, purpose, key, gas_limit, fees)
-            except BaseException:
-                self._give_back(nonce)
-                raise
+            row = await self._outbox.insert(
+                draft, lambda nonce: self._sign(nonce, draft, fees), at_least=max(self._next_nonce, node_nonce)
+            )
+            if row is None:
+                return None
+            self._next_nonce = row.nonce + 1
+            flight = self._open[row.id] = Flight(row, resumed=False)
         await self._broadcast([flight])
         self.cycle.interval_s = self._pace.fastest_poll_s
         self.cycle.trigger()
         return flight
 
-    def _give_back(self, nonce: int) -> None:
-        """Takes the newest nonce back; an older one leaves a gap, which `_heal` closes."""
-        if self._next_nonce == nonce + 1:
-            self._next_nonce = nonce
-
-    async def _write(self, nonce: int, call: Call, purpose: str, key: str | None, gas_limit: int, fees: Fees) -> Flight:
-        attempt = self._sign(nonce, call, gas_limit, fees)
-        row_id = await self._outbox.insert(nonce, call, purpose, key, gas_limit, attempt)
-        row = Row(row_id, nonce, "sent", key, purpose, call, gas_limit, attempt.signed_at, None, None, (attempt,))
-        flight = self._open[row_id] = Flight(row, resumed=False)
-        return flight
-
-    def _sign(self, nonce: int, call: Call, gas_limit: int, fees: Fees) -> Attempt:
+    def _sign(self, nonce: int, what: Draft | Row, fees: Fees) -> Attempt:
+        call = what.call
         body: dict[str, Any] = {
             "type": 2,
             "chainId": self._chain.network.chain_id,
             "nonce": nonce,
             "value": call.value,
             "data": call.data,
-            "gas": gas_limit,
+            "gas": what.gas_limit,
             "maxFeePerGas": fees.max_fee,
             "maxPriorityFeePerGas": fees.tip,
         }
@@ -191,10 +185,12 @@ class Flights:
             elif answer is Answer.FEE_TOO_LOW:
                 flight.outbid_now = True
             elif answer in (Answer.NO_FUNDS, Answer.REFUSED) and not flight.maybe_taken:
+                # Nobody has it, and it is never broadcast again: its nonce may serve something else.
                 endings.append((flight, Ending(flight.row.id, "rejected", failure=words)))
             elif answer is Answer.NONCE_CONTESTED and not flight.maybe_taken:
                 endings.append((flight, Ending(flight.row.id, "lost", failure=words)))
             elif answer is not Answer.NONCE_USED:
+                flight.maybe_taken = True
                 log.warning("%s (nonce %d): the node says %s", flight.row.purpose, flight.row.nonce, words)
         await self._land(endings)
 
@@ -240,8 +236,8 @@ class Flights:
                 flight.foreign_since = None
                 if head - int(receipt["blockNumber"], 16) + 1 >= self._chain.network.confirmations:
                     endings.append((flight, await self._ending(flight, receipt)))
-            elif flight.row.nonce < count and await self._is_foreign(flight):
-                endings.append((flight, Ending(flight.row.id, "lost", failure="another transaction took its nonce")))
+            elif flight.row.nonce < count and (ending := await self._without_receipt(flight)) is not None:
+                endings.append((flight, ending))
         await self._land(endings)
         return len(endings), count
 
@@ -265,17 +261,29 @@ class Flights:
             pass
         return ""
 
-    async def _is_foreign(self, flight: Flight) -> bool:
-        """Whether another transaction took this nonce: seen long enough, and no node knows any attempt of ours."""
+    async def _without_receipt(self, flight: Flight) -> Ending | None:
+        """What became of a transaction whose nonce is used, though none of its attempts has a receipt.
+
+        Another process may have outbid it for us, or ended it. Else it is lost once the sight has lasted, and no node
+        knows any attempt: only another transaction can have its nonce.
+        """
         now = time.monotonic()
         if flight.foreign_since is None:
             flight.foreign_since = now
         if now - flight.foreign_since < self._pace.certain_s:
-            return False
+            return None
+        row = await self._outbox.get(flight.row.id)
+        if row is not None and row.state != "sent":
+            return Ending(row.id, row.state, row.receipt, row.failure)
+        if row is not None and len(row.attempts) > len(flight.attempts):
+            flight.attempts = list(row.attempts)
+            return None
         known = await self._chain.rpc.batch(
             [("eth_getTransactionByHash", ("0x" + attempt.hash.hex(),)) for attempt in flight.attempts]
         )
-        return all(answer is None for answer in known)
+        if any(answer is not None for answer in known):
+            return None
+        return Ending(flight.row.id, "lost", failure="another transaction took its nonce")
 
     async def _land(self, endings: list[tuple[Flight, Ending]]) -> None:
         if not endings:
@@ -283,8 +291,8 @@ class Flights:
         await self._outbox.end([ending for _, ending in endings])
         for flight, ending in endings:
             self._open.pop(flight.row.id, None)
-            if ending.state == "rejected":
-                self._give_back(flight.row.nonce)
+            if ending.state == "rejected" and self._next_nonce == flight.row.nonce + 1:
+                self._next_nonce = flight.row.nonce  # an older one leaves a gap, which `_heal` closes
             if not flight.landed.done():
                 flight.landed.set_result(ending)
 
@@ -310,7 +318,7 @@ class Flights:
             if bid.max_fee > self._max_fee_cap:
                 log.warning("%s waits: %d wei per gas is above the cap", flight.row.purpose, bid.max_fee)
                 continue
-            attempt = self._sign(flight.row.nonce, flight.row.call, flight.row.gas_limit, bid)
+            attempt = self._sign(flight.row.nonce, flight.row, bid)
             await self._outbox.add_attempt(flight.row.id, attempt)
             flight.attempts.append(attempt)
             await self._broadcast([flight])
@@ -334,10 +342,17 @@ class Flights:
             if row is not None and row.attempts:
                 log.warning("the chain forgot %s (nonce %d): broadcast again", row.purpose, nonce)
                 await self._outbox.reopen(row.id)
-                flight = self._open[row.id] = Flight(row, resumed=True)
+                flight = Flight(row, resumed=True)
             else:
                 log.warning("filling the gap at nonce %d", nonce)
-                nothing = Call(self._account.address, b"", "filler")
-                fees = await self._fees.suggest()
-                flight = await self._write(nonce, nothing, "fill a gap in the nonces", None, FILLER_GAS, fees)
+                flight = Flight(await self._filler(nonce), resumed=False)
+            self._open[flight.row.id] = flight
             await self._broadcast([flight])
+
+    async def _filler(self, nonce: int) -> Row:
+        """Nothing, sent to ourselves: all that a nonce is good for when what it was meant for is gone."""
+        draft = Draft(Call(self._account.address, b"", "filler"), "fill a gap in the nonces", None, FILLER_GAS)
+        fees = await self._fees.suggest()
+        row = await self._outbox.insert(draft, lambda free: self._sign(free, draft, fees), exactly=nonce)
+        assert row is not None, "it has no key"
+        return row

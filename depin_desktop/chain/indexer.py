@@ -6,19 +6,19 @@ is one. Memory stays flat: ranges are bounded, and what is read goes to SQLite b
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import replace
 from typing import Any
 
 from depin_desktop.chain.bindings.contract import Contract
 from depin_desktop.chain.calls import Block, LogEvent
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.heads import Heads
-from depin_desktop.chain.log_reader import Interests, LogReader, Moved, TooMuch
+from depin_desktop.chain.log_reader import FEW_LOGS, Interests, LogReader, Moved, TooMuch
 from depin_desktop.chain.log_store import LogStore, StoredLog
 from depin_desktop.chain.logs import LogDecoder
 from depin_desktop.chain.rpc import RpcError
@@ -148,7 +148,7 @@ class Indexer:
             stored = await self._store.find(
                 one.label, name, topics, since=since, until=until, limit=limit, newest_first=newest_first
             )
-            found += [event for row in stored if (event := self._decode(row)) is not None]
+            found += await self._decode_all(stored)
         found.sort(key=lambda event: (event.block, event.log_index), reverse=newest_first)
         return found[:limit]
 
@@ -222,7 +222,7 @@ class Indexer:
             self._range = max(1, self._range // 2)
         await self._store.append(logs, tip)
         self._moved_to(tip)
-        await self._announce([event for row in logs if (event := self._decode(row)) is not None])
+        await self._announce(logs)
         return True
 
     async def _find_fork(self) -> None:
@@ -242,7 +242,7 @@ class Indexer:
         log.info("the chain was reorganised: from block %d back to %d", self.height, to)
         removed = await self._store.roll_back(to)
         self._moved_to(ancestor)
-        await self._announce([replace(e, removed=True) for row in removed if (e := self._decode(row)) is not None])
+        await self._announce(removed, removed=True)
 
     def _moved_to(self, tip: Block | None) -> None:
         self._tip = tip
@@ -262,8 +262,9 @@ class Indexer:
             log.info("the subscription to new heads has gone silent")
             await heads.reconnect()
 
-    async def _announce(self, events: list[LogEvent]) -> None:
-        for event in events:
+    async def _announce(self, rows: list[StoredLog], *, removed: bool = False) -> None:
+        wanted = {name for name, _, _ in self._callbacks}
+        for event in await self._decode_all([row for row in rows if row.name in wanted], removed=removed):
             for name, contract, callback in tuple(self._callbacks):
                 if name == event.name and contract in (None, event.contract):
                     try:
@@ -271,7 +272,13 @@ class Indexer:
                     except Exception:
                         log.exception("a callback for %s failed", event.name)
 
-    def _decode(self, row: StoredLog) -> LogEvent | None:
+    async def _decode_all(self, rows: list[StoredLog], *, removed: bool = False) -> list[LogEvent]:
+        def work() -> list[LogEvent]:
+            return [event for row in rows if (event := self._decode(row, removed)) is not None]
+
+        return work() if len(rows) <= FEW_LOGS else await asyncio.to_thread(work)
+
+    def _decode(self, row: StoredLog, removed: bool) -> LogEvent | None:
         return self._decoder.decode(
             address=row.address,
             topics=list(row.topics),
@@ -281,4 +288,5 @@ class Indexer:
             block_time=row.block_time,
             tx=row.tx,
             log_index=row.log_index,
+            removed=removed,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from depin_desktop.chain.logs import unhex
 from depin_desktop.chain.rpc import RpcError, Unreachable
 
 HEADERS_AT_ONCE = 100
+FEW_LOGS = 50  # more are handled in a thread, so that the event loop goes on
 
 
 class Moved(Exception):
@@ -106,8 +108,12 @@ class LogReader:
 
     async def _in_order(self, logs: list[dict[str, Any]]) -> list[StoredLog]:
         times = await self._times(logs)
-        rows = [self._interests.stored(log, times[log["blockNumber"]]) for log in logs]
-        return sorted((row for row in rows if row is not None), key=lambda row: (row.block, row.log_index))
+
+        def work() -> list[StoredLog]:
+            rows = (self._interests.stored(log, times[log["blockNumber"]]) for log in logs)
+            return sorted((row for row in rows if row is not None), key=lambda row: (row.block, row.log_index))
+
+        return work() if len(logs) <= FEW_LOGS else await asyncio.to_thread(work)
 
     async def _times(self, logs: list[dict[str, Any]]) -> dict[str, int]:
         """Block times by number; newer nodes put them into the logs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,10 @@ SCRIPTS = (
     CREATE INDEX sender_attempts_of ON sender_attempts (transaction_id);
     """,
 )
-KEEP_S = 90 * 86_400
+# By number, not by age: where periods last seconds, days of proofs would fill gigabytes.
+KEEP_WHOLE = 500  # newest transactions that are kept with their bytes, in case the chain forgets them
+RECENT_S = 60.0
+KEEP_KEYS = 5000  # newest transactions whose keys and receipts are remembered
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,16 @@ class Attempt:
     raw: bytes = field(repr=False)
     fees: Fees = field(repr=False)
     signed_at: float
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A transaction before it has a nonce."""
+
+    call: Call
+    purpose: str
+    key: str | None
+    gas_limit: int
 
 
 @dataclass(frozen=True)
@@ -94,15 +107,17 @@ class Outbox:
         self._scope = (chain, account)
 
     async def open(self) -> None:
-        """Creates or migrates the tables and forgets what ended long ago."""
+        """Creates or migrates the tables."""
         await self._database.migrate("sender", SCRIPTS)
-        await self._database.execute(
-            "DELETE FROM sender_transactions WHERE state != 'sent' AND created_at < ?", (time.time() - KEEP_S,)
-        )
 
     async def unfinished(self) -> list[Row]:
         """Transactions whose fate is open, lowest nonce first."""
         return await self._rows("state = 'sent' ORDER BY nonce")
+
+    async def get(self, transaction_id: int) -> Row | None:
+        """One transaction, as it is on disk now: another process may have gone on with it."""
+        rows = await self._rows("id = ?", transaction_id)
+        return rows[0] if rows else None
 
     async def by_key(self, key: str) -> Row | None:
         """The transaction that was sent under this key."""
@@ -115,50 +130,96 @@ class Outbox:
         return rows[0] if rows else None
 
     async def insert(
-        self, nonce: int, call: Call, purpose: str, key: str | None, gas_limit: int, attempt: Attempt
-    ) -> int:
-        """Writes a transaction with its first attempt; on disk when it returns the id."""
+        self, draft: Draft, sign: Callable[[int], Attempt], *, at_least: int = 0, exactly: int | None = None
+    ) -> Row | None:
+        """Gives a transaction the next nonce, signs it and writes it; on disk when it returns.
 
-        def work(connection: sqlite3.Connection) -> int:
+        All in one database transaction, so that processes which share the file never use a nonce or a key twice.
+
+        Args:
+            sign: makes the first attempt, given the nonce; runs in the database's thread.
+            at_least: the lowest nonce that may be free.
+            exactly: this nonce and no other.
+
+        Returns:
+            None when the draft's key is in use.
+        """
+
+        def work(connection: sqlite3.Connection) -> Row | None:
+            taken = "SELECT 1 FROM sender_transactions WHERE chain = ? AND account = ? AND key = ?"
+            if draft.key is not None and connection.execute(taken, (*self._scope, draft.key)).fetchone() is not None:
+                return None
+            nonce = max(at_least, self._above_recent(connection)) if exactly is None else exactly
+            attempt = sign(nonce)
+            call = draft.call
             cursor = connection.execute(
                 "INSERT INTO sender_transactions (chain, account, nonce, state, key, purpose, name, recipient, data,"
                 " value, gas_limit, created_at) VALUES (?, ?, ?, 'sent', ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    *self._scope,
-                    nonce,
-                    key,
-                    purpose,
-                    call.name,
-                    call.to,
-                    call.data,
-                    str(call.value),
-                    gas_limit,
-                    attempt.signed_at,
+                    *(*self._scope, nonce, draft.key, draft.purpose, call.name, call.to, call.data),
+                    *(str(call.value), draft.gas_limit, attempt.signed_at),
                 ),
             )
             assert cursor.lastrowid is not None
             _insert_attempt(connection, cursor.lastrowid, attempt)
-            return cursor.lastrowid
+            return _row(connection, self._by_id(connection, cursor.lastrowid))
 
         return await self._database.run(work)
+
+    def _above_recent(self, connection: sqlite3.Connection) -> int:
+        """The nonce after the highest that is open, or was used so lately that a node may not count it yet."""
+        newest = connection.execute(
+            "SELECT max(nonce) FROM sender_transactions WHERE chain = ? AND account = ?"
+            " AND (state = 'sent' OR (state IN ('mined', 'reverted') AND created_at > ?))",
+            (*self._scope, time.time() - RECENT_S),
+        ).fetchone()[0]
+        return 0 if newest is None else int(newest) + 1
+
+    def _by_id(self, connection: sqlite3.Connection, row_id: int) -> sqlite3.Row:
+        found: sqlite3.Row = connection.execute("SELECT * FROM sender_transactions WHERE id = ?", (row_id,)).fetchone()
+        return found
 
     async def add_attempt(self, transaction_id: int, attempt: Attempt) -> None:
         """Writes a replacement; on disk when it returns."""
         await self._database.run(lambda connection: _insert_attempt(connection, transaction_id, attempt))
 
     async def end(self, endings: Sequence[Ending]) -> None:
-        """Closes transactions. One that never took effect gives its key back, so that it may be sent anew."""
+        """Closes transactions. One that never took effect gives its key back, so that it may be sent anew.
+
+        What another process has closed already stays as it is. Old rows are trimmed on the way.
+        """
 
         def work(connection: sqlite3.Connection) -> None:
             for ending in endings:
-                receipt = None if ending.receipt is None else json.dumps(ending.receipt)
+                receipt = None
+                if ending.receipt is not None:
+                    receipt = json.dumps({name: v for name, v in ending.receipt.items() if name != "logsBloom"})
                 connection.execute(
                     "UPDATE sender_transactions SET state = ?, receipt = ?, failure = ?,"
-                    " key = CASE WHEN ? IN ('lost', 'rejected') THEN NULL ELSE key END WHERE id = ?",
+                    " key = CASE WHEN ? IN ('lost', 'rejected') THEN NULL ELSE key END WHERE id = ? AND state = 'sent'",
                     (ending.state, receipt, ending.failure, ending.state, ending.id),
                 )
+            self._trim(connection)
 
         await self._database.run(work)
+
+    def _trim(self, connection: sqlite3.Connection) -> None:
+        ours = "chain = ? AND account = ?"
+        newest = connection.execute(
+            f"SELECT max(nonce) FROM sender_transactions WHERE {ours}",  # noqa: S608
+            self._scope,
+        ).fetchone()[0]
+        for condition, oldest in (("key IS NULL", newest - KEEP_WHOLE), ("1", newest - KEEP_KEYS)):
+            connection.execute(
+                f"DELETE FROM sender_transactions WHERE {ours} AND nonce < ? AND state != 'sent' AND {condition}",  # noqa: S608
+                (*self._scope, oldest),
+            )
+        bulky = (
+            f"SELECT id FROM sender_transactions WHERE {ours} AND nonce < ? AND state != 'sent' AND length(data) > 0"  # noqa: S608
+        )
+        for (row_id,) in connection.execute(bulky, (*self._scope, newest - KEEP_WHOLE)).fetchall():
+            connection.execute("DELETE FROM sender_attempts WHERE transaction_id = ?", (row_id,))
+            connection.execute("UPDATE sender_transactions SET data = x'' WHERE id = ?", (row_id,))
 
     async def reopen(self, transaction_id: int) -> None:
         """The chain forgot a mined transaction: its fate is open again."""

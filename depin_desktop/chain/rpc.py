@@ -19,6 +19,7 @@ from depin_desktop.core.errors import UserFacingError
 
 CONNECTIONS = 16
 BUSY_RETRIES = 3
+LARGE = 128 * 1024  # bytes of JSON whose parsing would hold the event loop for more than a few milliseconds
 _BUSY = (429, 502, 503, 504)
 
 
@@ -103,7 +104,7 @@ class Rpc:
                 break
             await asyncio.sleep(0.25 * 2**attempt)
         try:
-            return json.loads(text)
+            return json.loads(text) if len(text) < LARGE else await asyncio.to_thread(json.loads, text)
         except ValueError as error:
             raise Unreachable(self.url, f"HTTP status {status}") from error
 

@@ -17,7 +17,7 @@ from depin_desktop.chain.chain import Chain, refused
 from depin_desktop.chain.fees import FeeOracle, Fees
 from depin_desktop.chain.flight import PRIVATE, PUBLIC, Flight, Flights, Pace
 from depin_desktop.chain.logs import LogDecoder, unhex
-from depin_desktop.chain.outbox import Ending, Outbox
+from depin_desktop.chain.outbox import Draft, Ending, Outbox
 from depin_desktop.chain.reverts import Reverted, decode_revert, revert_of
 from depin_desktop.chain.rpc import RpcError
 from depin_desktop.core.database import Database
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 GWEI = 10**9
 MAX_FEE_CAP = 1000 * GWEI
 GAS_MARGIN_PERCENT = 20  # state may change between estimate and block
-TIMES_NONCE_LOST = 3
+TRIES = 3  # against other programs that use the same account
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ class Pending:
 
 
 class Sender:
-    """Sends for one account; there is one of it per account and database.
+    """Sends for one account.
+
+    Processes that send from the same account must share the database: then they never use a nonce or a key twice.
+    Without it two equal calls can become one and the same transaction.
 
     Args:
         account: eth-account's LocalAccount.
@@ -68,6 +71,7 @@ class Sender:
         self._decoder = LogDecoder(chain.contracts)
         self._outbox = Outbox(database, f"{chain.network.chain_id}:{chain.genesis.hex()[:16]}", account.address)
         self._fees = FeeOracle(chain.rpc)
+        self._max_fee_cap = max_fee_cap
         pace = pace or (PRIVATE if chain.network.private else PUBLIC)
         self._flights = Flights(chain, account, self._outbox, self._fees, pace, max_fee_cap)
         self._keyed: dict[str, asyncio.Task[Receipt]] = {}
@@ -116,7 +120,8 @@ class Sender:
             purpose: why, in a few words; for people and logs.
             gas_limit: instead of an estimate.
             key: makes it idempotent, over restarts too. What was once sent under a key is never sent again: a later
-                call waits for it, and gets its receipt or its refusal. Keys are forgotten after 90 days.
+                call waits for it, and gets its receipt or its refusal. Keys are remembered for the account's last 5,000
+                transactions.
             timeout_s: how long to wait. A transaction that takes longer stays in flight.
 
         Raises:
@@ -191,13 +196,15 @@ class Sender:
         timeout_s: float,
         flying: asyncio.Future[None] | None = None,
     ) -> Receipt:
-        for _ in range(TIMES_NONCE_LOST):
+        for _ in range(TRIES):
             flight = await self._known(key) if key is not None else None
             if isinstance(flight, Ending):
                 return self._receipt(flight)
             if flight is None:
                 gas, fees, nonce = await self._prepare(call, gas_limit)
-                flight = await self._flights.take_off(call, purpose, key, gas, fees, nonce)
+                flight = await self._flights.take_off(Draft(call, purpose, key, gas), fees, nonce)
+            if flight is None:
+                continue  # somebody sent it under this key just now
             if flying is not None and not flying.done():
                 flying.set_result(None)
             ending = await self._wait(flight, timeout_s)
@@ -214,12 +221,7 @@ class Sender:
         row = await self._outbox.by_key(key)
         if row is None:
             return None
-        if row.state == "sent":
-            for flight in self._flights.open:
-                if flight.row.id == row.id:
-                    return flight
-            row = await self._outbox.by_key(key)  # it landed in between
-        return None if row is None else Ending(row.id, row.state, row.receipt, row.failure)
+        return self._flights.follow(row) if row.state == "sent" else Ending(row.id, row.state, row.receipt, row.failure)
 
     async def _wait(self, flight: Flight, timeout_s: float) -> Ending:
         with contextlib.suppress(TimeoutError):
@@ -244,7 +246,7 @@ class Sender:
 
     async def _prepare(self, call: Call, gas_limit: int | None) -> tuple[int, Fees, int]:
         """Simulates. Returns the gas limit, the bid, and the node's idea of the next nonce."""
-        fees = await self._fees.suggest()
+        fees = (await self._fees.suggest()).at_most(self._max_fee_cap)
         body = self._body(call)
         block = self._chain.now_block
         method = "eth_estimateGas" if gas_limit is None else "eth_call"

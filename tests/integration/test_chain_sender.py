@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from eth_account.signers.local import LocalAccount
 
+from depin_desktop.chain import flight, outbox
+from depin_desktop.chain.broadcast import Answer, broadcast
 from depin_desktop.chain.calls import Call, Receipt
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.flight import PRIVATE, Pace
 from depin_desktop.chain.reverts import Reverted
+from depin_desktop.chain.rpc import Rpc
 from depin_desktop.chain.sender import Sender
 from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
@@ -70,9 +73,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def in_flight(sender: Sender, *, attempts: int = 1, count: int = 1) -> None:
-    """Waits until `count` transactions are open, the first with so many attempts."""
+    """Waits until a node has `count` transactions, the first with so many attempts."""
     async with asyncio.timeout(20):
-        while len(sender.pending) < count or len(sender.pending[0].hashes) < attempts:
+        while True:
+            flights = sender._flights.open
+            if sum(one.maybe_taken for one in flights) >= count and len(flights[0].attempts) >= attempts:
+                return
             await sender._flights.cycle.trigger_and_wait()
             await asyncio.sleep(0)
 
@@ -299,6 +305,64 @@ async def test_an_account_without_gas_is_told_so_and_keeps_its_nonce(world: Worl
         await sender.send(Call(FRIEND.address, b"", "gift"), purpose="gift")
     assert told.value.code == "no-gas"
     assert sender.pending == ()
+
+
+async def test_a_transaction_that_no_node_takes_is_refused_and_gives_its_nonce_back(world: World) -> None:
+    sender = await world.sender()
+    with pytest.raises(UserFacingError) as told:
+        await sender.send(world.pay(1), purpose="pay", key="rent", gas_limit=2**40)
+    assert told.value.code in ("chain-refused", "no-gas")
+    await sender.send(world.pay(29), purpose="pay", key="rent")
+    assert await world.paid() == 29
+
+
+async def test_an_unclear_answer_keeps_the_transaction_in_flight(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    async def unclear(rpc: Rpc, raw: Sequence[bytes]) -> list[tuple[Answer, str]]:
+        asked.append(len(raw))
+        if len(asked) == 1:
+            return [(Answer.UNCLEAR, "txpool is full")]
+        return await broadcast(rpc, raw)
+
+    monkeypatch.setattr(flight, "broadcast", unclear)
+    sender = await world.sender(pace=replace(HASTY, stuck_s=60))
+    await asyncio.wait_for(sender.send(world.pay(31), purpose="pay"), 30)
+    assert await world.paid() == 31
+    assert len(asked) == 2
+
+
+async def test_two_senders_with_one_database_never_share_a_nonce(world: World) -> None:
+    one, other = await world.sender(), await world.sender()
+    sends = [sender.send(world.pay(1), purpose="pay") for _ in range(10) for sender in (one, other)]
+    assert len({receipt.tx for receipt in await asyncio.gather(*sends)}) == 20
+    assert await world.paid() == 20
+
+
+async def test_two_senders_with_one_database_send_a_key_once(world: World) -> None:
+    one, other = await world.sender(), await world.sender()
+    sends = [sender.send(world.pay(5), purpose="pay", key=f"rent-{n}") for n in range(5) for sender in (one, other)]
+    receipts = await asyncio.gather(*sends)
+    assert len({receipt.tx for receipt in receipts}) == 5
+    assert await world.paid() == 25
+
+
+async def test_old_rows_are_trimmed_but_recent_keys_remembered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "KEEP_WHOLE", 3)
+    monkeypatch.setattr(outbox, "KEEP_KEYS", 12)
+    sender = await world.sender()
+    for number in range(10):
+        await sender.send(world.pay(1), purpose="pay", key=f"rent-{number}" if number % 2 else None)
+    rows = await world.database.rows("SELECT key, length(data) AS size FROM sender_transactions ORDER BY nonce")
+    assert [(row["key"], row["size"] > 0) for row in rows] == [
+        ("rent-1", False), ("rent-3", False), ("rent-5", False),
+        (None, True), ("rent-7", True), (None, True), ("rent-9", True),
+    ]  # fmt: skip
+    await sender.send(world.pay(1), purpose="pay", key="rent-1")
+    assert await world.paid() == 10
+    for _ in range(10):
+        await sender.send(world.pay(1), purpose="pay")
+    assert await world.database.rows("SELECT 1 FROM sender_transactions WHERE key = 'rent-1'") == []
 
 
 async def test_waiting_has_an_end_and_the_transaction_goes_on(world: World) -> None:

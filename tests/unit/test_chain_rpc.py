@@ -47,7 +47,7 @@ async def node() -> AsyncIterator[Node]:
     node = Node()
     app = web.Application()
     app.router.add_post("/", node.handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     node.rpc = Rpc(f"http://127.0.0.1:{runner.addresses[0][1]}/", timeout_s=0.5)
@@ -165,8 +165,8 @@ async def test_a_node_without_a_tip_is_read_from_its_history(node: Node) -> None
 
 
 async def test_a_chain_without_a_fee_market_is_refused(node: Node) -> None:
+    node.answer = _no_market
     with pytest.raises(UserFacingError) as told:
-        node.answer = _no_market
         await FeeOracle(node.rpc).suggest()
     assert told.value.code == "no-fee-market"
 
