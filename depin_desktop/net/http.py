@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 from aiohttp import web
 from aiohttp.client_proto import ResponseHandler
 
 from depin_desktop.core.errors import UserFacingError
+from depin_desktop.net.stream import MAX_WRITE
 
 ALPN = b"depin/http/1"
 BASE_URL = "http://node/"  # the name is never looked up: the connector knows the node
@@ -17,11 +19,24 @@ BASE_URL = "http://node/"  # the name is never looked up: the connector knows th
 # The client gives idle connections up first, so that it never sends a request into one that is just being closed.
 CLIENT_KEEPALIVE_S = 60.0
 SERVER_KEEPALIVE_S = 90.0
-SHUTDOWN_TIMEOUT_S = 5.0
-READ_BUFFER = 512 * 1024  # bytes of a body that aiohttp holds before it pauses the stream, halved
+READ_BUFFER = 256 * 1024  # bytes of a body that aiohttp holds before it pauses the stream, halved
 SILENCE_TIMEOUT_S = 60.0
 
 OpenStream = Callable[[asyncio.Protocol], Awaitable[object]]
+
+
+log = logging.getLogger(__name__)
+
+
+class _CallersGone(logging.Filter):
+    """A caller that leaves in the middle is no fault of ours: aiohttp would log it as an error with a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, ConnectionError | web.RequestPayloadError)
+
+
+log.addFilter(_CallersGone())
 
 
 class HttpServer:
@@ -31,12 +46,12 @@ class HttpServer:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            logger=log,
             keepalive_timeout=SERVER_KEEPALIVE_S,
             read_bufsize=READ_BUFFER,
             # Closing a QUIC stream with unread input does not lose the answer, as it would with TCP: an unwanted body
             # is refused at once instead of being read and thrown away.
             lingering_time=0,
-            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
         )
 
     async def start(self) -> None:
@@ -49,8 +64,12 @@ class HttpServer:
         assert server is not None, "start() comes first"
         return server()
 
-    async def stop(self) -> None:
-        """Lets running requests end, at most `SHUTDOWN_TIMEOUT_S`, then runs the application's clean-up."""
+    async def stop(self, grace_s: float) -> None:
+        """Lets running requests end, at most about `grace_s` twice, then runs the application's clean-up."""
+        server = self._runner.server
+        if server is not None:
+            server.pre_shutdown()
+            await server.shutdown(grace_s)
         await self._runner.cleanup()
 
 
@@ -60,6 +79,12 @@ class NodeConnector(aiohttp.BaseConnector):
     def __init__(self, open_stream: OpenStream, limit: int) -> None:
         super().__init__(limit=limit, keepalive_timeout=CLIENT_KEEPALIVE_S)
         self._open_stream = open_stream
+
+    def drop_idle(self) -> None:
+        """Closes the connections that wait for reuse; those at work go on."""
+        for connections in self._conns.values():
+            for protocol, _ in connections:
+                protocol.close()
 
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
@@ -78,6 +103,16 @@ def make_session(connector: NodeConnector) -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None, sock_read=SILENCE_TIMEOUT_S),
         read_bufsize=READ_BUFFER,
     )
+
+
+async def in_chunks(data: bytes | bytearray | memoryview) -> AsyncIterator[bytes]:
+    """A request body from memory, sent piece by piece; give its length in a Content-Length header.
+
+    aiohttp would write a large `bytes` body in one go and warn of it.
+    """
+    view = memoryview(data).cast("B")
+    for start in range(0, len(view), MAX_WRITE):
+        yield bytes(view[start : start + MAX_WRITE])
 
 
 def peer_node_id(request: web.Request) -> str | None:

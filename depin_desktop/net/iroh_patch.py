@@ -23,6 +23,8 @@ _PROBES = (b"", b"\x00", bytes(range(256)), b"depin" * 4001)
 Write = Callable[[Any, Any], None]
 Read = Callable[[Any, int], bytes]
 
+original_write: Write | None = None  # the binding's own, once it has been replaced
+
 
 def fast_write(self: Any, value: Any) -> None:
     """`_UniffiRustBufferBuilder.write` with one copy; `value` is any contiguous byte buffer."""
@@ -89,5 +91,7 @@ def apply() -> bool:
     if not agree:
         log.warning("the fast copy alters byte strings here: transfers will be slow")
         return False
+    global original_write
+    original_write = builder.write
     builder.write, stream.read = fast
     return True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import aiohttp
 import iroh
@@ -16,21 +17,19 @@ from depin_desktop.core.tasks import Cycle, Tasks
 from depin_desktop.net import iroh_patch
 from depin_desktop.net.http import ALPN, HttpServer, NodeConnector, make_session
 from depin_desktop.net.identity import Identity
-from depin_desktop.net.links import CODE_BUSY, Caller, Callers, Link
-from depin_desktop.net.stream import StreamTransport
+from depin_desktop.net.links import CODE_BUSY, Caller, Callers, Limits, Link, close_on_stream
+from depin_desktop.net.stream import CODE_ABORTED, StreamTransport
 
 log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1:0"
-MAX_HANDSHAKES = 64
-PROVEN_ADDRESS_ABOVE = 16  # from so many handshakes on, callers first prove that their address is theirs
 HANDSHAKE_TIMEOUT_S = 10.0
-STREAMS_PER_NODE = 32  # half of what a provider allows one connection
-TIDY_INTERVAL_S = 30.0
-LINK_IDLE_S = 120.0
+STREAMS_PER_NODE = 32  # a third of what a provider allows one node
+TIDY_INTERVAL_S = 5.0
 CALLER_IDLE_S = 180.0
 STREAM_IDLE_S = 600.0
-FAREWELL_S = 2.0
+GRACE_S = 3.0
+ENDPOINT_CLOSE_S = 1.0
 
 
 class _Loopback(iroh.Preset):
@@ -57,19 +56,19 @@ class _Remote:
     link: Link
     connector: NodeConnector
     session: aiohttp.ClientSession
-    streams: set[StreamTransport] = field(default_factory=set)
 
 
 class Peer:
     """An iroh endpoint with HTTP on top; make it with `bind`."""
 
-    def __init__(self, endpoint: iroh.Endpoint, callers: Callers | None = None) -> None:
+    def __init__(self, endpoint: iroh.Endpoint, limits: Limits) -> None:
         self.node_id: str = endpoint.id().to_bytes().hex()
         self._endpoint = endpoint
         self._server: HttpServer | None = None
         self._tasks = Tasks("peer")
         self._stream_tasks = Tasks("stream")
-        self._callers = callers or Callers()
+        self._limits = limits
+        self._callers = Callers(limits)
         self._inbound: set[StreamTransport] = set()
         self._remotes: dict[str, _Remote] = {}
         self._handshakes = 0
@@ -78,13 +77,16 @@ class Peer:
         self._tasks.spawn("tidy", self.tidy_cycle.run())
 
     @classmethod
-    async def bind(cls, identity: Identity, *, relays: bool, listen: str | None = None) -> Peer:
+    async def bind(
+        cls, identity: Identity, *, relays: bool, listen: str | None = None, limits: Limits | None = None
+    ) -> Peer:
         """Opens the endpoint.
 
         Args:
             identity: this node's key.
             relays: use iroh's public relays and discovery, so that a node behind a router is found by its id alone.
             listen: "ip:port" to bind; by default loopback only without relays, every interface with them.
+            limits: what callers may take of this node.
 
         Raises:
             UserFacingError: the address is taken or not this machine's.
@@ -100,7 +102,7 @@ class Peer:
                 relay_mode=None if relays else iroh.RelayMode.disabled(),
             )
             try:
-                return cls(await iroh.Endpoint.bind(options))
+                return cls(await iroh.Endpoint.bind(options), limits or Limits())
             except iroh.IrohError as error:
                 failure = error
         raise UserFacingError(
@@ -131,6 +133,11 @@ class Peer:
         called = {node_id for node_id, remote in self._remotes.items() if remote.link.connected}
         return len(called | self._callers.node_ids)
 
+    @property
+    def streams(self) -> int:
+        """How many streams callers have open now."""
+        return len(self._inbound)
+
     # --- serving ---------------------------------------------------------------------------------------------------
 
     async def serve(self, app: web.Application) -> None:
@@ -145,15 +152,18 @@ class Peer:
     async def _accept(self) -> None:
         while (incoming := await self._endpoint.accept_next()) is not None:
             try:
-                if self._handshakes >= MAX_HANDSHAKES:
+                if self._handshakes >= self._limits.handshakes:
                     await incoming.refuse()
-                elif self._handshakes >= PROVEN_ADDRESS_ABOVE and not await incoming.remote_addr_validated():
+                elif await self._must_prove_address(incoming):
                     await incoming.retry()
                 else:
                     self._handshakes += 1
                     self._tasks.spawn("caller", self._welcome(incoming))
             except iroh.IrohError as error:
                 log.debug("an incoming connection ended early: %s", error.message())
+
+    async def _must_prove_address(self, incoming: iroh.Incoming) -> bool:
+        return self._handshakes >= self._limits.unproven_handshakes and not await incoming.remote_addr_validated()
 
     async def _welcome(self, incoming: iroh.Incoming) -> None:
         try:
@@ -167,9 +177,15 @@ class Peer:
         if not self._callers.admit(caller):
             connection.close(CODE_BUSY, b"busy")
             return
+        self._tasks.spawn("guard", close_on_stream(connection, connection.accept_uni))
         try:
             while True:
-                self._answer(caller, await connection.accept_bi())
+                stream = await connection.accept_bi()
+                if self._callers.may_open_stream(caller):
+                    self._answer(caller, stream)
+                else:
+                    await stream.send().reset(CODE_ABORTED)
+                    await stream.recv().stop(CODE_ABORTED)
         except iroh.IrohError:
             pass  # the caller is gone; its streams learn it themselves
         finally:
@@ -211,59 +227,60 @@ class Peer:
         remote = self._remotes.get(node_id)
         if remote is None:
             remote = self._remotes[node_id] = self._remote(node_id)
-        remote.link.learn(addresses, relay_url)
+        if remote.link.learn(addresses, relay_url):
+            remote.connector.drop_idle()
         return remote.session
 
     def _remote(self, node_id: str) -> _Remote:
-        link = Link(self._endpoint, node_id)
+        link = Link(self._endpoint, node_id, self._tasks.spawn)
 
         async def open_stream(protocol: asyncio.Protocol) -> None:
             stream = await link.open_stream()
             link.streams += 1
-            remote.streams.add(
-                StreamTransport(stream, protocol, node_id=node_id, spawn=self._stream_tasks.spawn, on_closed=closed)
-            )
+            StreamTransport(stream, protocol, node_id=node_id, spawn=self._stream_tasks.spawn, on_closed=closed)
 
-        def closed(transport: StreamTransport) -> None:
+        def closed(_: StreamTransport) -> None:
             link.streams -= 1
             link.last_used = asyncio.get_running_loop().time()
-            remote.streams.discard(transport)
 
         connector = NodeConnector(open_stream, STREAMS_PER_NODE)
         session = make_session(connector)
         # Many share this session: one of them leaving `async with` must not close it under the others.
         session.close = _leave_open  # type: ignore[method-assign]
-        remote = _Remote(link, connector, session)
-        return remote
+        return _Remote(link, connector, session)
 
     # --- housekeeping ----------------------------------------------------------------------------------------------
 
     async def _tidy(self) -> None:
-        """Closes what nobody has used for a while, on both sides."""
+        """Closes what fell silent or nobody has used for a while, on both sides."""
         now = asyncio.get_running_loop().time()
         for remote in self._remotes.values():
-            if remote.link.streams == 0 and now - remote.link.last_used > LINK_IDLE_S:
-                remote.link.close()
+            remote.link.tidy(now)
         self._callers.dismiss_where(lambda caller: caller.streams == 0 and now - caller.last_used > CALLER_IDLE_S)
         for transport in tuple(self._inbound):
             if now - transport.last_active > STREAM_IDLE_S:
                 transport.abort()
 
-    async def close(self) -> None:
-        """Lets running answers end, then closes every connection and the endpoint. A second call does nothing."""
+    async def close(self, *, grace_s: float = GRACE_S) -> None:
+        """Lets running answers end (`grace_s` seconds), then closes every connection and the endpoint.
+
+        A second call does nothing.
+        """
         if self._closed:
             return
         self._closed = True
         if self._server is not None:
-            await self._server.stop()
+            await self._server.stop(grace_s)
         for remote in self._remotes.values():
             await remote.connector.close()
-        streams = [*self._inbound, *(stream for remote in self._remotes.values() for stream in remote.streams)]
-        if streams:
-            await asyncio.wait([stream.closed for stream in streams], timeout=FAREWELL_S)
+        if self._inbound:
+            await asyncio.wait([stream.closed for stream in self._inbound], timeout=grace_s)
         for remote in self._remotes.values():
             remote.link.close()
-        await self._endpoint.close()
+        with contextlib.suppress(TimeoutError):
+            # A node that does not answer is not waited for.
+            async with asyncio.timeout(ENDPOINT_CLOSE_S):
+                await self._endpoint.close()
         await self._stream_tasks.close()
         await self._tasks.close()
 
