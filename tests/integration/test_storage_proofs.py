@@ -62,7 +62,7 @@ async def test_the_last_proof_and_the_next_one_are_told(m):
 
 
 async def test_a_missed_period_is_told_once_and_forgotten_after_the_next_proof(m):
-    await m.open(*pieces_of(5000))
+    set_id = await m.open(*pieces_of(5000))
     await m.warp.to_next_period()
     missed = await m.chain.deals.current_period()
     await m.warp.to_next_period()
@@ -73,6 +73,8 @@ async def test_a_missed_period_is_told_once_and_forgotten_after_the_next_proof(m
     status = m.rig.service.storage_status()
     assert (status.service.state, "missed" in status.service.reason) == (ServiceState.ATTENTION, True)
     assert [(r.period, r.proven) for r in status.proofs] == [(missed, False)]
+    receipt = await m.sender.send(m.chain.deals.report_fault(set_id, missed), purpose="anybody may report it")
+    assert receipt.event("Faulted").args["slashed"] > 0
     await m.prove()
     assert m.rig.service.storage_status().service.state is ServiceState.EARNING
 
@@ -141,3 +143,25 @@ async def test_a_set_that_is_paid_from_an_empty_escrow_is_told_as_unfunded(m):
     assert (status, problem["code"]) == (400, "underfunded")
     assert m.rig.service.storage_status().data_sets[0].state == "active"
     assert len(pieces) == 1
+
+
+async def test_a_chain_that_was_set_back_is_dealt_with_and_proven_to_again(m):
+    rpc = m.chain.rpc
+    terms, pieces = await m.terms(), await m.upload(*pieces_of(5000))
+    body = await m.body(terms, pieces)
+    snapshot = await rpc.request("evm_snapshot")
+    status, answer = await m.post(terms, body)
+    assert status == 200
+    assert await rpc.request("evm_revert", snapshot)
+    status, answer = await m.post(terms, body)
+    assert (status, len(answer["transactions"])) == (200, 1)
+    set_id = bytes.fromhex(answer["set_id"][2:])
+    await m.warp.to_next_period()
+    await m.warp.to_window()
+    snapshot = await rpc.request("evm_snapshot")
+    period = await m.prove()
+    assert await m.chain.deals.is_proven(set_id, period)
+    assert await rpc.request("evm_revert", snapshot)
+    assert not await m.chain.deals.is_proven(set_id, period)
+    await m.prove()
+    assert await m.chain.deals.is_proven(set_id, period)

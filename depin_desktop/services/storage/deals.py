@@ -289,14 +289,29 @@ class Deals:
             )
         await self._pieces.hold([piece.root.hex() for piece in body.pieces], SENDING_S)
         key = f"storage/{set_id.hex()}/{sha256(call.data).hexdigest()}"
+        purpose = f"{call.name} for set {set_id.hex()[:8]}"
         try:
-            receipt = await link.sender.send(call, purpose=f"{call.name} for set {set_id.hex()[:8]}", key=key)
+            receipt = await link.sender.send(call, purpose=purpose, key=key)
+            if await self._is_missing(link, set_id, body):
+                receipt = await self._send_again(link, set_id, body, call, receipt)
         except Reverted as error:
             if error.name == "WrongFirstPiece":
                 raise Stale(await self.state(link, set_id)) from error
             raise
         await self._follow(link, set_id)
         return receipt
+
+    async def _is_missing(self, link: Link, set_id: bytes, body: ChangeSet) -> bool:
+        return bool(await self._missing(link, set_id, await self.state(link, set_id), body))
+
+    async def _send_again(self, link: Link, set_id: bytes, body: ChangeSet, call: Call, receipt: Receipt) -> Receipt:
+        """For a chain that was set back and has lost what it had confirmed."""
+        try:
+            return await link.sender.send(call, purpose=f"{call.name} for set {set_id.hex()[:8]}, again")
+        except Reverted:
+            if await self._is_missing(link, set_id, body):
+                raise
+            return receipt  # the sender noticed too, and told the chain the first one again
 
 
 def _calls(link: Link, set_id: bytes, body: ChangeSet, missing: set[str]) -> list[Call]:

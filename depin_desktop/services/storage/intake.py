@@ -30,6 +30,8 @@ from depin_desktop.services.storage.store import Piece, PieceState, PieceStore
 log = logging.getLogger(__name__)
 
 BATCH_BYTES = 1 << 20
+IDLE_S = 60.0
+"""How long an upload may stand still before its room is given to others."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Intake:
         provider: the owner's address, as the offer states it.
         accepting: whether anything new may be taken now.
         received: told of every batch of bytes that arrived.
+        stored: told the size of every new piece.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Intake:
         operator: Signer,
         accepting: Callable[[], bool],
         received: Callable[[int], None],
+        stored: Callable[[int], None],
         clock: Callable[[], float],
         limits: IntakeLimits | None = None,
     ) -> None:
@@ -77,6 +81,7 @@ class Intake:
         self._operator = operator
         self._accepting = accepting
         self._received = received
+        self._stored = stored
         self._clock = clock
         self.limits = limits or IntakeLimits()
         self._uploads = 0
@@ -224,7 +229,10 @@ class Intake:
         try:
             while arrived < size:
                 try:
-                    chunk = await request.content.readany()
+                    async with asyncio.timeout(IDLE_S):
+                        chunk = await request.content.readany()
+                except TimeoutError as error:
+                    raise _too_slow() from error
                 except (web.RequestPayloadError, ConnectionError) as error:
                     raise _truncated(arrived, size) from error
                 if not chunk:
@@ -261,6 +269,7 @@ class Intake:
                 await folder.run(lambda: writer.store(root, seal))
                 reservation.keep()
                 await self._store.acknowledge(piece, receipt)
+                self._stored(size)
                 return Acknowledged(receipt, created=True)
 
         # Once it has a name, a piece gets its row, whether or not the customer still listens.
@@ -291,6 +300,10 @@ async def _invite(request: web.Request) -> None:
 
 async def expect_nothing(_request: web.Request) -> None:
     """For the route: aiohttp must not invite the body by itself; `Intake` does when it will be stored."""
+
+
+def _too_slow() -> UserFacingError:
+    return UserFacingError(f"Nothing arrived for {IDLE_S:.0f} s.", "Send the piece again.", code="too-slow", status=408)
 
 
 def _truncated(arrived: int, size: int) -> UserFacingError:

@@ -11,10 +11,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from depin_desktop.api.models import Activity
 from depin_desktop.chain.bindings.deals import NextAction, Proof, Step
-from depin_desktop.chain.calls import Receipt
+from depin_desktop.chain.calls import Call, Receipt
 from depin_desktop.chain.reverts import Reverted
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.units import format_tokens
@@ -70,6 +71,7 @@ class Prover:
         self._failures = 0
         self._settled_at = 0.0  # on the chain's clock
         self._followed: dict[str, int] = {}  # the period in which each set's rows were last brought into line
+        self._confirmed: dict[str, int] = {}
         self._unprovable: set[tuple[str, int]] = set()  # told once a period
         self.problem = ""
         """Why proving did not work last time, empty when it did."""
@@ -101,7 +103,7 @@ class Prover:
             opened = link.schedule.window_of(period)
             if now < opened + delay and now + delay < link.schedule.start_of(period + 1):
                 return Round(max(1.0, opened + delay - now), opened)
-            await self._poke(link)
+            await self._poke(link, period)
             actions = await self._ask(link, sets)
         due = [one for one in sets if actions[one.id].step is Step.PROVE]
         await self._prove(link, period, due)
@@ -159,13 +161,27 @@ class Prover:
 
     # --- what is done
 
-    async def _poke(self, link: Link) -> None:
+    async def _poke(self, link: Link, period: int) -> None:
         try:
-            await link.sender.send(link.chain.deals.poke(), purpose="fix the period's seed")
+            await self._send_once(link, link.chain.deals.poke(), f"poke/{period}", "fix the period's seed", period)
         except Reverted as error:
             if error.name not in ("AlreadySeeded", "WindowClosed"):
                 raise
             log.info("no poke needed: %s", error.name)
+
+    async def _send_once(self, link: Link, call: Call, name: str, purpose: str, period: int) -> Receipt:
+        """Sends what is of use in `period` only; a try after a time-out waits for the first one and pays nothing.
+
+        A chain that was set back asks again for what it had confirmed: then, and only then, it is sent again.
+        """
+        times = self._confirmed.get(name, 0)
+        left = link.schedule.start_of(period + 1) - await link.chain.now()
+        key = f"storage/{name}/{times}"
+        receipt = await link.sender.send(call, purpose=purpose, key=key, timeout_s=max(5.0, left))
+        if len(self._confirmed) >= 1000:
+            self._confirmed.clear()
+        self._confirmed[name] = times + 1
+        return receipt
 
     async def _prove(self, link: Link, period: int, due: Sequence[DataSet]) -> None:
         self._unprovable = {key for key in self._unprovable if key[1] == period}
@@ -209,10 +225,11 @@ class Prover:
     async def _send(self, link: Link, period: int, proofs: list[Proof]) -> None:
         """Sends one batch; a set that the contract refuses is left out and the rest tried again."""
         while proofs:
+            call = link.chain.deals.prove(proofs)
+            purpose = f"prove {len(proofs)} data sets in period {period}"
             try:
-                receipt = await link.sender.send(
-                    link.chain.deals.prove(proofs), purpose=f"prove {len(proofs)} data sets in period {period}"
-                )
+                name = f"prove/{sha256(call.data).hexdigest()}"
+                receipt = await self._send_once(link, call, name, purpose, period)
             except Reverted as error:
                 refused = error.values.get("set_id")
                 rest = [proof for proof in proofs if proof.set_id != refused]

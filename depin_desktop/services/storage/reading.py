@@ -20,6 +20,8 @@ from depin_desktop.services.storage.pieces import Pieces
 from depin_desktop.services.storage.store import Piece, PieceState
 
 CHUNK_BYTES = 1 << 20
+IDLE_S = 60.0
+"""How long a customer may leave a chunk untaken before the download is given up."""
 
 
 class Payment(Protocol):
@@ -92,6 +94,7 @@ class Reading:
     Args:
         paywall, price_per_gib: read at every request, as both may change while the service runs.
         sent: told of the bytes that went out.
+        served: told the length of every read that was served to its end.
     """
 
     def __init__(
@@ -101,11 +104,13 @@ class Reading:
         paywall: Callable[[], Paywall],
         price_per_gib: Callable[[], int],
         sent: Callable[[int], None],
+        served: Callable[[int], None],
     ) -> None:
         self._pieces = pieces
         self._paywall = paywall
         self._price_per_gib = price_per_gib
         self._sent = sent
+        self._served = served
 
     async def head(self, request: web.Request, root: str) -> web.StreamResponse:
         """Size and existence; free."""
@@ -139,6 +144,7 @@ class Reading:
                 response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{piece.size}"
             await response.prepare(request)
             await self._stream(response, folder, file, first, span.length)
+            self._served(span.length)
         finally:
             await asyncio.shield(folder.run(file.close))
         return response
@@ -165,7 +171,10 @@ class Reading:
             if left:
                 reading = asyncio.ensure_future(folder.run(partial(file.read, min(left, CHUNK_BYTES))))
             try:
-                await response.write(chunk)
+                async with asyncio.timeout(IDLE_S):
+                    await response.write(chunk)
+            except TimeoutError as error:
+                raise ConnectionResetError("the customer takes nothing any more") from error
             finally:
                 if reading is not None:
                     await asyncio.wait([reading])  # the file is closed by the caller: not under a reading thread

@@ -86,6 +86,7 @@ class StorageService:
         self._draining = False
         self._refresh_due = False
         self._link: Link | None = None
+        self._index: LogIndex | None = None
         self._paywall: Paywall = FreeOfCharge()
         self._price = network.suggested_price_per_tib_month
         self._books = Books()
@@ -106,11 +107,16 @@ class StorageService:
             operator=provider.operator,
             accepting=self._accepting,
             received=self._rates.received,
+            stored=self._rates.stored,
             clock=clock,
             limits=limits,
         )
         self._reading = Reading(
-            self._pieces, paywall=lambda: self._paywall, price_per_gib=lambda: self._read_price, sent=self._rates.sent
+            self._pieces,
+            paywall=lambda: self._paywall,
+            price_per_gib=lambda: self._read_price,
+            sent=self._rates.sent,
+            served=self._rates.served,
         )
         self._api = StorageApi(
             self._intake, self._reading, self._deals, self._deal_store, terms=self._terms, link=self._need_link
@@ -151,7 +157,8 @@ class StorageService:
         """
         self._link = await Link.make(chain, sender, self._provider.owner)
         self._paywall = paywall or self._paywall
-        if index is not None:
+        if index is not None and index is not self._index:
+            self._index = index
             await discover(index, self._deals, self._link, self._changed_on_chain)
         self.proving.trigger()
 
@@ -262,6 +269,8 @@ class StorageService:
     async def _sample(self) -> None:
         if self._rates.sample():
             self._bus.publish("storage", self.storage_status())
+        for activity in self._rates.news():
+            self._publish_activity(activity)
 
     async def _refresh(self) -> StorageStatus:
         """Reads the rows again and publishes the status."""

@@ -132,7 +132,7 @@ class Sharing:
         await folder.check(self._node_id, force_write=force_write)
         if folder.usable and (not folder.counted or not was_usable):
             try:
-                if first and folder.last.fault is None:
+                if folder.last.fault is None:
                     await folder.run(lambda: folder.files.prepare(folder.files.read_marker()))
                 await self._pieces.reconcile(folder, first=first)
             except OSError as error:
