@@ -337,7 +337,10 @@ class Flights:
         if now - self._gap_since < self._pace.certain_s:
             return
         self._gap_since = None
-        for nonce in range(count, min(lowest, count + HEAL_AT_ONCE)):
+        waiting = int(await self._chain.rpc.request("eth_getTransactionCount", self._account.address, "pending"), 16)
+        if waiting >= lowest:
+            return  # another program's transactions fill it, and are not mined yet
+        for nonce in range(max(count, waiting), min(lowest, count + HEAL_AT_ONCE)):
             row = await self._outbox.mined_at(nonce)
             if row is not None and row.attempts:
                 log.warning("the chain forgot %s (nonce %d): broadcast again", row.purpose, nonce)

@@ -11,6 +11,7 @@ import pytest
 
 from depin_desktop.chain import typed_data
 from depin_desktop.chain.bindings.deals import Piece, Proof, Step, Terms
+from depin_desktop.chain.bindings.registry import Thaw
 from depin_desktop.chain.bindings.settlement import ChannelConfig, VoucherClaim, erc3009_collector_data
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.deploy import Plan, deploy
@@ -79,7 +80,10 @@ async def test_the_registry_tells_who_provides(world: World) -> None:
     assert await registry.owners(0, 10) == (OWNER.address,)
     assert await registry.count() == 1
     receipt = await world.owner.send(registry.request_unstake(MIN_STAKE), purpose="unstake")
-    assert receipt.event("UnstakeRequested").args["amount"] == MIN_STAKE
+    requested = receipt.event("UnstakeRequested").args
+    assert requested["amount"] == MIN_STAKE
+    assert await registry.thaws(OWNER.address) == (Thaw(MIN_STAKE, requested["thaw_ends"]),)
+    assert await registry.thaw_period_s() == 3600
     with pytest.raises(Reverted, match="released at"):
         await world.owner.send(registry.unstake(), purpose="unstake")
 
@@ -144,6 +148,28 @@ async def test_a_data_set_lives_by_the_customer_s_signatures(world: World) -> No
     ending = deals.terminate(set_id, typed_data.sign_terminate(CUSTOMER, network, set_id))
     assert (await world.operator.send(ending, purpose="end")).event("Terminated").args["set_id"] == set_id
     assert (await deals.data_set(set_id)).terminated
+
+
+async def test_opening_funding_and_adding_fit_into_one_transaction(world: World) -> None:
+    await world.register()
+    network, deals, now = world.chain.network, world.chain.deals, await world.chain.now()
+    terms = Terms(CUSTOMER.address, OWNER.address, 1, now + 10 * PERIOD_S, SALT)
+    set_id = typed_data.data_set_id(terms.customer, terms.provider, terms.salt)
+    funding = typed_data.sign_funding(CUSTOMER, network, set_id, 1000, 0, now + 1000, SALT)
+    pieces = [Piece(bytes([n]) * 32, 2**n) for n in range(1, 9)]
+    assert len(pieces) <= await deals.max_pieces()
+    calls = [
+        deals.open(terms, typed_data.sign_terms(CUSTOMER, network, terms)),
+        deals.fund(set_id, 1000, 0, now + 1000, SALT, funding),
+        deals.add(set_id, pieces, 0, typed_data.sign_add_pieces(CUSTOMER, network, set_id, 0, pieces)),
+    ]
+    receipt = await world.operator.send(deals.multicall(calls), purpose="store")
+    assert [event.name for event in receipt.events if event.contract == "deals"] == ["Opened", "Funded", "PiecesAdded"]
+    assert (await deals.data_set(set_id)).leaf_count == sum(piece.leaf_count for piece in pieces)
+    with pytest.raises(Reverted, match="The next piece is number 8, not 0"):
+        await world.operator.send(deals.multicall(calls[2:]), purpose="store again")
+    assert await deals.max_proofs() > 1
+    assert await deals.max_queued_removals() > 1
 
 
 async def test_a_signature_for_something_else_is_refused(world: World) -> None:

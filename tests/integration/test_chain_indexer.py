@@ -154,6 +154,23 @@ async def test_a_reorganisation_takes_events_back_and_brings_the_new_ones(world:
         assert await amounts(indexer) == [1, 2, 3, 4]
 
 
+async def test_a_longer_chain_that_replaced_ours_unseen_is_noticed(world: World) -> None:
+    async with world.index() as indexer:
+        await world.pay(1)
+        await indexer.sync()
+        snapshot = await world.anvil.ask("evm_snapshot")
+        await world.pay(2)
+        await indexer.sync()
+        await indexer.stop()
+        await world.anvil.ask("evm_revert", snapshot)
+        for _ in range(5):
+            await world.anvil.ask("evm_mine")
+    async with world.index() as indexer:
+        await indexer.sync()
+        assert await amounts(indexer) == [1]
+        assert indexer.height == (await world.chain.block("latest")).number
+
+
 async def test_a_deep_reorganisation_of_equal_length_is_noticed(world: World) -> None:
     async with world.index() as indexer:
         for amount in range(6):

@@ -166,6 +166,18 @@ class StorageDeals(Contract):
     async def genesis(self) -> int:
         return cast(int, await self._value("GENESIS"))
 
+    async def max_pieces(self) -> int:
+        """How many pieces one `add` takes."""
+        return cast(int, await self._value("MAX_PIECES"))
+
+    async def max_proofs(self) -> int:
+        """How many data sets one `prove` takes."""
+        return cast(int, await self._value("MAX_PROOFS"))
+
+    async def max_queued_removals(self) -> int:
+        """How many removals of one data set may wait for the period's end."""
+        return cast(int, await self._value("MAX_QUEUED_REMOVALS"))
+
     def open(self, terms: Terms, customer_signature: bytes) -> Call:
         return self._call("open", terms.abi(), customer_signature)
 
@@ -198,3 +210,7 @@ class StorageDeals(Contract):
 
     def return_escrow(self, set_id: bytes) -> Call:
         return self._call("returnEscrow", set_id)
+
+    def multicall(self, calls: Sequence[Call]) -> Call:
+        """Several of this contract's calls in one transaction, all or nothing, such as open, fund and add."""
+        return self._call("multicall", [call.data for call in calls])

@@ -34,6 +34,14 @@ class ProviderState:
         return self.registered_at > 0
 
 
+@dataclass(frozen=True)
+class Thaw:
+    """One release of stake that was asked for; it can be taken out from `ends` on, Unix seconds."""
+
+    amount: int
+    ends: int
+
+
 class ProviderRegistry(Contract):
     """The registry; a provider is identified by its owner's address."""
 
@@ -60,6 +68,13 @@ class ProviderRegistry(Contract):
 
     async def owners(self, start: int, limit: int) -> tuple[str, ...]:
         return cast("tuple[str, ...]", await self._value("owners", start, limit))
+
+    async def thaws(self, owner: str) -> tuple[Thaw, ...]:
+        """Releases of stake that wait, oldest first."""
+        return tuple(Thaw(*one) for one in await self._value("thaws", owner))
+
+    async def thaw_period_s(self) -> int:
+        return cast(int, await self._value("THAW_PERIOD"))
 
     def register(self, operator: str, payout: str, node_id: bytes, stake_amount: int) -> Call:
         """The sender becomes a provider; the stake is taken by allowance."""
