@@ -182,7 +182,10 @@ contract BatchSettlement is IBatchSettlement, Multicall, ReentrancyGuardTransien
 
     /// Returns by how much the channel's total grew. A total that does not grow is left alone: x402's clients send
     /// such claims before each refund.
-    function _bookClaim(VoucherClaim calldata item, bytes32 channelId, bytes32 domain) private returns (uint128 growth) {
+    function _bookClaim(VoucherClaim calldata item, bytes32 channelId, bytes32 domain)
+        private
+        returns (uint128 growth)
+    {
         Channel storage channel = channels[channelId];
         uint128 total = item.totalClaimed;
         uint128 claimed = channel.totalClaimed;
@@ -209,7 +212,9 @@ contract BatchSettlement is IBatchSettlement, Multicall, ReentrancyGuardTransien
         if (amount == 0) revert NothingToRefund(channelId);
         // A withdrawal that no longer has anything to take is over. A partial refund leaves its clock running:
         // else a receiver could hold a payer's money by refunding one unit at a time.
-        if (amount == available && pendingWithdrawals[channelId].initiatedAt != 0) delete pendingWithdrawals[channelId];
+        if (amount == available && pendingWithdrawals[channelId].initiatedAt != 0) {
+            delete pendingWithdrawals[channelId];
+        }
         emit Refunded(channelId, config.payer, config.receiver, amount);
         _giveBack(config, channelId, amount);
     }

@@ -186,8 +186,15 @@ abstract contract DataSets is IStorageDeals {
         return period < NEVER ? uint40(period) : NEVER;
     }
 
-    function _challenge(bytes32 seed, bytes32 setId, uint256 i, uint256 range) internal pure returns (uint256) {
-        return uint256(keccak256(abi.encode(seed, setId, i))) % range;
+    /// keccak256(abi.encode(seed, setId, i)) % range
+    function _challenge(bytes32 seed, bytes32 setId, uint256 i, uint256 range) internal pure returns (uint256 index) {
+        assembly ("memory-safe") {
+            let input := mload(0x40) // used and forgotten: the pointer is not moved
+            mstore(input, seed)
+            mstore(add(input, 32), setId)
+            mstore(add(input, 64), i)
+            index := mod(keccak256(input, 96), range)
+        }
     }
 
     // --- views of a set that is not rolled yet ---

@@ -53,9 +53,7 @@ contract DepinToken is ERC20Permit, ERC20Burnable, ERC3009, IERC3009Bytes {
         if (to != msg.sender) revert ERC20InvalidReceiver(to);
         _checkAuthorization(
             from,
-            keccak256(
-                abi.encode(RECEIVE_WITH_AUTHORIZATION_TYPEHASH, from, to, value, validAfter, validBefore, nonce)
-            ),
+            keccak256(abi.encode(RECEIVE_WITH_AUTHORIZATION_TYPEHASH, from, to, value, validAfter, validBefore, nonce)),
             signature
         );
         _transferWithAuthorization(from, to, value, validAfter, validBefore, nonce);

@@ -22,7 +22,11 @@ contract Multicall3 {
 
     error CallFailed(uint256 index, bytes returnData);
 
-    function aggregate(Call[] calldata calls) external payable returns (uint256 blockNumber, bytes[] memory returnData) {
+    function aggregate(Call[] calldata calls)
+        external
+        payable
+        returns (uint256 blockNumber, bytes[] memory returnData)
+    {
         blockNumber = block.number;
         returnData = new bytes[](calls.length);
         for (uint256 i = 0; i < calls.length; ++i) {
@@ -30,7 +34,11 @@ contract Multicall3 {
         }
     }
 
-    function tryAggregate(bool requireSuccess, Call[] calldata calls) external payable returns (Result[] memory results) {
+    function tryAggregate(bool requireSuccess, Call[] calldata calls)
+        external
+        payable
+        returns (Result[] memory results)
+    {
         results = new Result[](calls.length);
         for (uint256 i = 0; i < calls.length; ++i) {
             results[i] = _call(i, calls[i].target, calls[i].callData, !requireSuccess);

@@ -99,7 +99,9 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
         emit Funded(setId, amount);
     }
 
-    function add(bytes32 setId, Piece[] calldata pieces, uint64 firstPieceId, bytes calldata customerSignature) external {
+    function add(bytes32 setId, Piece[] calldata pieces, uint64 firstPieceId, bytes calldata customerSignature)
+        external
+    {
         Set storage set = _running(setId);
         _onlyOperator(set.provider);
         if (!REGISTRY.isActive(set.provider)) revert ProviderNotActive(set.provider);

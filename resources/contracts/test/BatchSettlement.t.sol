@@ -52,9 +52,8 @@ contract BatchSettlementTest is World {
         string memory entry = "ClaimEntry(bytes32 channelId,uint128 maxClaimableAmount,uint128 totalClaimed)";
         bytes32 entryHash = keccak256(abi.encode(keccak256(bytes(entry)), id, amount, amount / 2));
         bytes32 batchType = keccak256(bytes.concat("ClaimBatch(ClaimEntry[] claims)", bytes(entry)));
-        IBatchSettlement.VoucherClaim[] memory batch = claims(
-            IBatchSettlement.VoucherClaim(IBatchSettlement.Voucher(config, amount), "", amount / 2)
-        );
+        IBatchSettlement.VoucherClaim[] memory batch =
+            claims(IBatchSettlement.VoucherClaim(IBatchSettlement.Voucher(config, amount), "", amount / 2));
         vm.assertEq(
             settlement.getClaimBatchDigest(batch),
             digest(domain, keccak256(abi.encode(batchType, keccak256(abi.encode(entryHash)))))

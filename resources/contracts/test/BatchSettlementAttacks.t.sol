@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {ERC3009DepositCollector} from "../src/ERC3009DepositCollector.sol";
+import {Collector} from "./support/Deployed.sol";
 import {IBatchSettlement} from "../src/interfaces/IBatchSettlement.sol";
 import {ExactTransfer} from "../src/libraries/ExactTransfer.sol";
 import {AllowanceCollector, FeeToken, NestingCollector, ReentrantToken, StingyCollector} from "./support/Hostile.sol";
@@ -179,8 +179,8 @@ contract BatchSettlementAttacksTest is World {
     function test_NobodyCollectsForThemselves() public {
         bytes memory data = depositData(id, 3e18, 7);
         vm.prank(stranger);
-        vm.expectRevert(abi.encodeWithSelector(ERC3009DepositCollector.OnlySettlement.selector, stranger));
-        ERC3009DepositCollector(COLLECTOR).collect(spender, address(token), 3e18, id, data);
+        vm.expectRevert(abi.encodeWithSelector(Collector.OnlySettlement.selector, stranger));
+        Collector(COLLECTOR).collect(spender, address(token), 3e18, id, data);
     }
 
     function test_ACollectorThatBringsTooLittleIsRefused() public {

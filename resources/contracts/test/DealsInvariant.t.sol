@@ -143,7 +143,7 @@ contract DealsInvariantTest {
     DealsActors private actors;
 
     function setUp() public {
-        actors = new DealsActors();
+        actors = DealsActors(vm.deployCode("DealsInvariant.t.sol:DealsActors"));
         actors.setUp();
     }
 

@@ -173,7 +173,10 @@ contract GasTest is World {
     }
 
     /// Adds `pieces` pieces of 1 GiB that hold what `target`'s challenges will ask, and returns the answer.
-    function prepare(bytes32 setId, uint256 pieces, uint256 firstId, uint64 target) private returns (bytes memory data) {
+    function prepare(bytes32 setId, uint256 pieces, uint256 firstId, uint64 target)
+        private
+        returns (bytes memory data)
+    {
         bytes32 seed = keccak256(abi.encode(RANDAO, target, address(deals)));
         uint256[][] memory targets = new uint256[][](pieces);
         for (uint256 i = 0; i < 5; ++i) {

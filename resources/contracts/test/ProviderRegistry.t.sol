@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {ProviderRegistry} from "../src/ProviderRegistry.sol";
+import {Registry} from "./support/Deployed.sol";
 import {IProviderRegistry} from "../src/interfaces/IProviderRegistry.sol";
 import {ExactTransfer} from "../src/libraries/ExactTransfer.sol";
 import {FeeToken} from "./support/Hostile.sol";
@@ -153,13 +153,15 @@ contract ProviderRegistryTest is World {
             requestUnstake(1);
         }
         vm.prank(provider);
-        vm.expectRevert(abi.encodeWithSelector(ProviderRegistry.TooManyThaws.selector, 16));
+        vm.expectRevert(abi.encodeWithSelector(Registry.TooManyThaws.selector, 16));
         registry.requestUnstake(1);
     }
 
     function test_AThawPeriodThatCouldWrapAroundIsRefused() public {
-        vm.expectPartialRevert(ProviderRegistry.ThawPeriodTooLong.selector);
-        new ProviderRegistry(address(token), 1, type(uint64).max, address(this));
+        vm.expectPartialRevert(Registry.ThawPeriodTooLong.selector);
+        vm.deployCode(
+            "ProviderRegistry.sol:ProviderRegistry", abi.encode(address(token), 1, type(uint64).max, address(this))
+        );
     }
 
     // --- slashing ---
@@ -207,7 +209,7 @@ contract ProviderRegistryTest is World {
         vm.expectRevert(abi.encodeWithSelector(IProviderRegistry.NotSlasher.selector, address(this)));
         registry.slash(provider, 1, stranger);
         vm.prank(stranger);
-        vm.expectRevert(abi.encodeWithSelector(ProviderRegistry.NotAdmin.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(Registry.NotAdmin.selector, stranger));
         registry.setSlasher(stranger, true);
 
         registry.setSlasher(address(deals), false);
@@ -218,11 +220,11 @@ contract ProviderRegistryTest is World {
 
     function test_TheAdminIsHandedOverInTwoSteps() public {
         registry.proposeAdmin(stranger);
-        vm.expectRevert(abi.encodeWithSelector(ProviderRegistry.NotAdmin.selector, address(this)));
+        vm.expectRevert(abi.encodeWithSelector(Registry.NotAdmin.selector, address(this)));
         registry.acceptAdmin();
         vm.prank(stranger);
         registry.acceptAdmin();
-        vm.expectRevert(abi.encodeWithSelector(ProviderRegistry.NotAdmin.selector, address(this)));
+        vm.expectRevert(abi.encodeWithSelector(Registry.NotAdmin.selector, address(this)));
         registry.setSlasher(address(1), true);
     }
 
@@ -230,7 +232,9 @@ contract ProviderRegistryTest is World {
 
     function test_ATokenThatTakesAFeeIsRefused() public {
         FeeToken fee = new FeeToken();
-        ProviderRegistry other = new ProviderRegistry(address(fee), 100, THAW, address(this));
+        Registry other = Registry(
+            vm.deployCode("ProviderRegistry.sol:ProviderRegistry", abi.encode(address(fee), 100, THAW, address(this)))
+        );
         fee.approve(address(other), 1_000);
         vm.expectRevert(abi.encodeWithSelector(ExactTransfer.InexactTransfer.selector, 1_000, 990));
         other.register(address(1), payout, "other", 1_000);

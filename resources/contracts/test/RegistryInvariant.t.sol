@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {ProviderRegistry} from "../src/ProviderRegistry.sol";
+import {Registry} from "./support/Deployed.sol";
 import {IProviderRegistry} from "../src/interfaces/IProviderRegistry.sol";
 import {FuzzSelector, bound, vm} from "./support/Vm.sol";
 import {World} from "./support/World.sol";
@@ -13,7 +13,7 @@ contract RegistryActors is World {
 
     struct Request {
         uint128 amount;
-        uint256 at;
+        uint256 time;
     }
 
     mapping(address owner => Request[]) private _requests;
@@ -68,7 +68,7 @@ contract RegistryActors is World {
     /// All that `owner` asked for at least a whole thaw ago.
     function ripe(address owner) external view returns (uint256 amount) {
         for (uint256 i = 0; i < _requests[owner].length; ++i) {
-            if (_requests[owner][i].at + THAW <= block.timestamp) amount += _requests[owner][i].amount;
+            if (_requests[owner][i].time + THAW <= block.timestamp) amount += _requests[owner][i].amount;
         }
     }
 
@@ -83,7 +83,7 @@ contract RegistryActors is World {
     function stateOf(uint256 i)
         external
         view
-        returns (IProviderRegistry.Provider memory state, ProviderRegistry.Thaw[] memory thaws)
+        returns (IProviderRegistry.Provider memory state, Registry.Thaw[] memory thaws)
     {
         return (registry.provider(owners[i]), registry.thaws(owners[i]));
     }
@@ -93,7 +93,7 @@ contract RegistryInvariantTest {
     RegistryActors private actors;
 
     function setUp() public {
-        actors = new RegistryActors();
+        actors = RegistryActors(vm.deployCode("RegistryInvariant.t.sol:RegistryActors"));
         actors.setUp();
     }
 
@@ -124,7 +124,7 @@ contract RegistryInvariantTest {
 
     function invariant_StakeCoversWhatThaws() public view {
         for (uint256 i = 0; i < 3; ++i) {
-            (IProviderRegistry.Provider memory p, ProviderRegistry.Thaw[] memory thaws) = actors.stateOf(i);
+            (IProviderRegistry.Provider memory p, Registry.Thaw[] memory thaws) = actors.stateOf(i);
             uint256 sum = 0;
             for (uint256 j = 0; j < thaws.length; ++j) {
                 sum += thaws[j].amount;

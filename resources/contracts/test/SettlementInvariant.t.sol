@@ -109,7 +109,7 @@ contract SettlementInvariantTest {
     SettlementActors private actors;
 
     function setUp() public {
-        actors = new SettlementActors();
+        actors = SettlementActors(vm.deployCode("SettlementInvariant.t.sol:SettlementActors"));
         actors.setUp();
     }
 

@@ -47,14 +47,18 @@ interface IStorageDeals {
         bytes data;
     }
 
-    event Opened(bytes32 indexed setId, address indexed customer, address indexed provider, uint128 price, uint64 expires);
+    event Opened(
+        bytes32 indexed setId, address indexed customer, address indexed provider, uint128 price, uint64 expires
+    );
     event Funded(bytes32 indexed setId, uint128 amount);
     event PiecesAdded(bytes32 indexed setId, uint64 firstPieceId, Piece[] pieces);
     event RemovalsQueued(bytes32 indexed setId, uint64[] pieceIds);
     event PiecesRemoved(bytes32 indexed setId, uint64[] pieceIds);
     event Seeded(uint64 indexed period, bytes32 seed);
     event Proven(bytes32 indexed setId, address indexed provider, uint64 indexed period, uint128 paid);
-    event Faulted(bytes32 indexed setId, address indexed provider, uint64 indexed period, uint128 slashed, address reporter);
+    event Faulted(
+        bytes32 indexed setId, address indexed provider, uint64 indexed period, uint128 slashed, address reporter
+    );
     event Settled(address indexed provider, address indexed payout, uint128 amount);
     event Terminated(bytes32 indexed setId, address indexed by, uint64 endsAfter);
     event EscrowReturned(bytes32 indexed setId, address indexed customer, uint128 amount);
@@ -84,7 +88,14 @@ interface IStorageDeals {
     /// Opens a data set under id = dataSetId(terms). Anyone may send the customer's signed terms.
     function open(Terms calldata terms, bytes calldata customerSignature) external returns (bytes32 setId);
     /// Moves `amount` from the customer into the set's escrow by ERC-3009; nonce = keccak256(abi.encode(setId, salt)).
-    function fund(bytes32 setId, uint128 amount, uint256 validAfter, uint256 validBefore, bytes32 salt, bytes calldata authorization) external;
+    function fund(
+        bytes32 setId,
+        uint128 amount,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes32 salt,
+        bytes calldata authorization
+    ) external;
     /// Called by the provider's operator with the customer's signature over AddPieces: both agree.
     function add(bytes32 setId, Piece[] calldata pieces, uint64 firstPieceId, bytes calldata customerSignature) external;
     /// Takes effect when the current period ends. By the customer, or anyone with the customer's signature.
@@ -106,7 +117,10 @@ interface IStorageDeals {
     function piece(bytes32 setId, uint64 pieceId) external view returns (Piece memory, bool live);
     /// This period's challenges: (pieceId, leafIndex) each; empty arrays until the seed is fixed.
     function challenges(bytes32 setId) external view returns (uint64[] memory pieceIds, uint64[] memory leafIndexes);
-    function nextAction(bytes32 setId) external view returns (Step step, uint64 period, uint64 notBefore, uint64 deadline);
+    function nextAction(bytes32 setId)
+        external
+        view
+        returns (Step step, uint64 period, uint64 notBefore, uint64 deadline);
     function currentPeriod() external view returns (uint64);
     function seedOf(uint64 period) external view returns (bytes32); // zero until fixed
     function isProven(bytes32 setId, uint64 period) external view returns (bool);

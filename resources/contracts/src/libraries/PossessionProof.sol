@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+
 /// Checks opened leaves against a piece's root. A piece is a SHA-256 Merkle tree: its leaves are 256 bytes (the last one
 /// zero-padded) and hashed; the hashes are padded with zeros to a power of two; a node is the hash of its two children.
 /// A leaf and a pair of nodes differ in length, so neither can pass for the other.
@@ -10,7 +12,7 @@ library PossessionProof {
     /// Levels above the leaf hashes of a piece with `leaves` leaves: ceil(log2(leaves)).
     function depth(uint256 leaves) internal pure returns (uint256 levels) {
         unchecked {
-            for (uint256 span = leaves - 1; span != 0; span >>= 1) ++levels;
+            return leaves == 1 ? 0 : Math.log2(leaves - 1) + 1;
         }
     }
 
@@ -20,15 +22,15 @@ library PossessionProof {
         assembly ("memory-safe") {
             let leaf := mload(0x40) // used and forgotten: the pointer is not moved
             calldatacopy(leaf, from, 256)
-            // The running node is always written straight to the half of [0x00, 0x40) where its level wants it.
-            let place := shl(5, and(index, 1))
-            let ok := staticcall(gas(), 2, leaf, 256, place, 32)
+            // The running node is always written straight to the half of [0x00, 0x40) where its level wants it: bit 5
+            // of `bits` is the lowest bit of the index there.
+            let bits := shl(5, index)
+            let ok := staticcall(gas(), 2, leaf, 256, and(bits, 32), 32)
             let sibling := add(from, 256)
             for { let end := add(sibling, shl(5, levels)) } lt(sibling, end) { sibling := add(sibling, 32) } {
-                calldatacopy(xor(place, 32), sibling, 32)
-                index := shr(1, index)
-                place := shl(5, and(index, 1))
-                ok := and(ok, staticcall(gas(), 2, 0, 64, place, 32))
+                mstore(xor(and(bits, 32), 32), calldataload(sibling))
+                bits := shr(1, bits)
+                ok := and(ok, staticcall(gas(), 2, 0, 64, and(bits, 32), 32))
             }
             // Above the root the index is 0, so the root lies at 0. The precompile fails only for want of gas.
             if iszero(ok) { revert(0, 0) }

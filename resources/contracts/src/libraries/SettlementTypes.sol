@@ -51,9 +51,8 @@ library SettlementTypes {
         bytes32[] memory entries = new bytes32[](claims.length);
         for (uint256 i = 0; i < claims.length; ++i) {
             IBatchSettlement.VoucherClaim calldata item = claims[i];
-            entries[i] = keccak256(
-                abi.encode(CLAIM_ENTRY, channelIds[i], item.voucher.maxClaimableAmount, item.totalClaimed)
-            );
+            entries[i] =
+                keccak256(abi.encode(CLAIM_ENTRY, channelIds[i], item.voucher.maxClaimableAmount, item.totalClaimed));
         }
         return _digest(domain_, keccak256(abi.encode(CLAIM_BATCH, keccak256(abi.encodePacked(entries)))));
     }

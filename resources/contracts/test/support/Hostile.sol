@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {Settlement} from "./Deployed.sol";
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
-import {BatchSettlement} from "../../src/BatchSettlement.sol";
 import {IBatchSettlement} from "../../src/interfaces/IBatchSettlement.sol";
 import {IDepositCollector} from "../../src/interfaces/IDepositCollector.sol";
 
@@ -34,7 +34,7 @@ contract StingyCollector is IDepositCollector {
     }
 }
 
-/// Calls back into BatchSettlement in the middle of a transfer.
+/// Calls back into Settlement in the middle of a transfer.
 contract ReentrantToken is ERC20 {
     bytes private _attack;
     address private _target;
@@ -63,7 +63,7 @@ contract ReentrantToken is ERC20 {
 contract NestingCollector is IDepositCollector {
     function collect(address payer, address token, uint256 amount, bytes32, bytes calldata data) external {
         IBatchSettlement.ChannelConfig memory inner = abi.decode(data, (IBatchSettlement.ChannelConfig));
-        BatchSettlement(msg.sender).deposit(inner, uint128(amount), address(new AllowanceCollector()), "");
+        Settlement(msg.sender).deposit(inner, uint128(amount), address(new AllowanceCollector()), "");
         ERC20(token).transferFrom(payer, msg.sender, amount);
     }
 }

@@ -20,9 +20,8 @@ library Trees {
 
     function node(uint256 salt, uint256 leaves, uint256 level, uint256 index) internal pure returns (bytes32) {
         if (level == 0) return index < leaves ? sha256(leaf(salt, index)) : bytes32(0);
-        return sha256(
-            abi.encode(node(salt, leaves, level - 1, 2 * index), node(salt, leaves, level - 1, 2 * index + 1))
-        );
+        return
+            sha256(abi.encode(node(salt, leaves, level - 1, 2 * index), node(salt, leaves, level - 1, 2 * index + 1)));
     }
 
     function piece(uint256 salt, uint256 leaves) internal pure returns (IStorageDeals.Piece memory) {

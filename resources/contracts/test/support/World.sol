@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {BatchSettlement} from "../../src/BatchSettlement.sol";
-import {DepinToken} from "../../src/DepinToken.sol";
-import {ProviderRegistry} from "../../src/ProviderRegistry.sol";
-import {StorageDeals} from "../../src/StorageDeals.sol";
+import {Deals, Registry, Settlement, Token} from "./Deployed.sol";
 import {IBatchSettlement} from "../../src/interfaces/IBatchSettlement.sol";
 import {IStorageDeals} from "../../src/interfaces/IStorageDeals.sol";
 import {signed, vm} from "./Vm.sol";
@@ -29,21 +26,21 @@ abstract contract World {
     address internal payout = address(0xBA4C);
     address internal stranger = address(0x57A);
 
-    DepinToken internal token;
-    ProviderRegistry internal registry;
-    StorageDeals internal deals;
-    BatchSettlement internal settlement;
+    Token internal token;
+    Registry internal registry;
+    Deals internal deals;
+    Settlement internal settlement;
 
     function setUp() public virtual {
         vm.warp(START);
         // By name, not by `new`: the code under test is compiled once, not again inside each test contract.
-        token = DepinToken(vm.deployCode("DepinToken.sol:DepinToken", abi.encode(address(this), 1_000_000_000e18)));
-        registry = ProviderRegistry(
+        token = Token(vm.deployCode("DepinToken.sol:DepinToken", abi.encode(address(this), 1_000_000_000e18)));
+        registry = Registry(
             vm.deployCode(
                 "ProviderRegistry.sol:ProviderRegistry", abi.encode(address(token), MIN_STAKE, THAW, address(this))
             )
         );
-        deals = StorageDeals(
+        deals = Deals(
             vm.deployCode(
                 "StorageDeals.sol:StorageDeals",
                 abi.encode(address(token), address(registry), uint64(START), PERIOD, WINDOW)
@@ -52,7 +49,7 @@ abstract contract World {
         registry.setSlasher(address(deals), true);
         vm.etch(SETTLEMENT, vm.getDeployedCode("BatchSettlement.sol:BatchSettlement"));
         vm.etch(COLLECTOR, vm.getDeployedCode("ERC3009DepositCollector.sol:ERC3009DepositCollector"));
-        settlement = BatchSettlement(SETTLEMENT);
+        settlement = Settlement(SETTLEMENT);
         token.transfer(customer, 1_000_000e18);
         token.transfer(spender, 1_000_000e18);
         enrol(provider, operator, payout, bytes32("node"), 10 * MIN_STAKE);
@@ -138,7 +135,9 @@ abstract contract World {
     {
         bytes32 id = settlement.getChannelId(config);
         return IBatchSettlement.VoucherClaim(
-            IBatchSettlement.Voucher(config, ceiling), signed(SPENDER_KEY, settlement.getVoucherDigest(id, ceiling)), total
+            IBatchSettlement.Voucher(config, ceiling),
+            signed(SPENDER_KEY, settlement.getVoucherDigest(id, ceiling)),
+            total
         );
     }
 
