@@ -10,28 +10,43 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from depin_desktop.core.errors import UserFacingError
 
 KIB, MIB = 2**10, 2**20
-CODES = ((1, 1), (1, 2), (2, 3))  # any `needed` of `total` pieces give the file back
+WHOLE_READS = 0.5  # the others read a part
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 2.0, 120.0
 
 
 class DemandSettings(BaseModel):
-    """How much a neighbour buys, and how fast; sizes in bytes, times in seconds."""
+    """How much a neighbour buys, and how fast; sizes in bytes, times in seconds.
+
+    Attributes:
+        codes: (needed, total) to choose from: any `needed` of `total` pieces give a file back.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    smallest: int = 64 * KIB
-    largest: int = 24 * MIB
-    most_stored: int = 256 * MIB
-    most_files: int = 40
-    shortest_pause_s: float = 3.0
-    longest_pause_s: float = 20.0
-    shortest_term_periods: int = 10
-    longest_term_periods: int = 240
+    smallest: int = Field(default=64 * KIB, gt=0)
+    largest: int = Field(default=24 * MIB, gt=0)
+    most_stored: int = Field(default=256 * MIB, gt=0)
+    most_files: int = Field(default=40, gt=0)
+    shortest_pause_s: float = Field(default=3.0, ge=0)
+    longest_pause_s: float = Field(default=20.0, ge=0)
+    shortest_term_periods: int = Field(default=10, gt=0)
+    longest_term_periods: int = Field(default=240, gt=0)
+    codes: tuple[tuple[int, int], ...] = Field(default=((1, 1), (1, 2), (2, 3)), min_length=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> DemandSettings:
+        if not (
+            self.smallest <= min(self.largest, self.most_stored)
+            and self.shortest_pause_s <= self.longest_pause_s
+            and self.shortest_term_periods <= self.longest_term_periods
+        ):
+            raise ValueError("a lower bound lies above its upper bound")
+        return self
 
     @staticmethod
     def load(path: Path) -> DemandSettings:
@@ -67,14 +82,20 @@ class Held:
 
 @dataclass(frozen=True)
 class Plan:
-    """The next thing to do: a file to store (all but `held`), or one to read or remove (`held`)."""
+    """The next thing to do: a file to store, a range of one (`held`) to read, or one to remove.
+
+    Attributes:
+        start, size: the range to read, or the size of the file to store; bytes.
+        code: (needed, total) pieces of the file to store.
+    """
 
     act: Act
     held: Held | None = None
     name: str = ""
+    start: int = 0
     size: int = 0
     term_periods: int = 0
-    code: tuple[int, int] = (1, 1)  # needed, total
+    code: tuple[int, int] = (1, 1)
 
 
 def decide(held: Sequence[Held], settings: DemandSettings, dice: random.Random) -> Plan:
@@ -93,7 +114,12 @@ def decide(held: Sequence[Held], settings: DemandSettings, dice: random.Random) 
     act = dice.choices(list(weights), weights=list(weights.values()))[0]
     if act is Act.STORE:
         return _store(room, settings, dice)
-    return Plan(act, held=dice.choice(held))
+    chosen = dice.choice(held)
+    if act is Act.REMOVE:
+        return Plan(act, held=chosen)
+    whole = dice.random() < WHOLE_READS
+    start = 0 if whole else dice.randrange(chosen.size)
+    return Plan(act, held=chosen, start=start, size=chosen.size if whole else dice.randint(1, chosen.size - start))
 
 
 def _store(room: int, settings: DemandSettings, dice: random.Random) -> Plan:
@@ -103,7 +129,7 @@ def _store(room: int, settings: DemandSettings, dice: random.Random) -> Plan:
     size = min(max(size, settings.smallest), largest)
     term = dice.randint(settings.shortest_term_periods, settings.longest_term_periods)
     name = f"neighbour-{dice.getrandbits(64):016x}.bin"
-    return Plan(Act.STORE, name=name, size=size, term_periods=term, code=dice.choice(CODES))
+    return Plan(Act.STORE, name=name, size=size, term_periods=term, code=dice.choice(settings.codes))
 
 
 def content(name: str, size: int) -> bytes:

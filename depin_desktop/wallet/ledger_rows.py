@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 
@@ -15,6 +16,7 @@ from depin_desktop.wallet.ledger import (
     EVENTS,
     PAYOUT,
     QUARTER_S,
+    STORAGE,
     Amount,
     Entry,
     Parties,
@@ -114,13 +116,19 @@ class Ledger:
         await self._database.run(work)
 
     async def history(self, limit: int, *, before: float | None = None) -> list[HistoryEntry]:
-        """The newest entries first; `before` (Unix seconds) pages on."""
-        rows = await self._database.rows(
-            "SELECT * FROM ledger_entries WHERE ? IS NULL OR at < ?"
-            " ORDER BY at DESC, block DESC, log_index DESC LIMIT ?",
-            (before, before, limit),
-        )
-        return [_history(row) for row in rows]
+        """The newest lines first; `before` (Unix seconds) pages on. Sets that one transaction proves are one line."""
+
+        def work(connection: sqlite3.Connection) -> list[HistoryEntry]:
+            rows = connection.execute(
+                "SELECT * FROM ledger_entries WHERE ? IS NULL OR at < ? ORDER BY at DESC, block DESC, log_index DESC",
+                (before, before),
+            )
+            proofs_together = itertools.groupby(
+                rows, lambda row: (row["tx"], -1 if row["kind"] == STORAGE else row["log_index"])
+            )
+            return [_line(list(group)) for _, group in itertools.islice(proofs_together, limit)]
+
+        return await self._database.run(work)
 
     async def storage_amounts(self) -> list[Amount]:
         """What proofs were paid, per quarter of an hour, oldest first."""
@@ -195,13 +203,15 @@ def _add(connection: sqlite3.Connection, at: int, kind: str, amount: int) -> Non
         connection.execute("DELETE FROM ledger_sums WHERE quarter = ? AND kind = ?", key)
 
 
-def _history(row: sqlite3.Row) -> HistoryEntry:
+def _line(rows: list[sqlite3.Row]) -> HistoryEntry:
+    row = rows[0]
+    detail = row["detail"] if len(rows) == 1 else f"{len(rows)} data sets, {row['detail'].rpartition(', ')[2]}"
     return HistoryEntry(
         at=float(row["at"]),
         kind=row["kind"],
-        amount=int(row["amount"]),
+        amount=sum(int(one["amount"]) for one in rows),
         counterparty=row["counterparty"],
         transaction="0x" + row["tx"].hex(),
         block=row["block"],
-        detail=row["detail"],
+        detail=detail,
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from depin_desktop.core.errors import UserFacingError
 from depin_desktop.localnet.demand_policy import (
     LONGEST_BACK_OFF_S,
     Act,
@@ -38,6 +41,10 @@ def test_it_never_stores_more_than_it_may(sizes: list[int], seed: int) -> None:
         assert plan.held is None
     else:
         assert plan.held in held
+    if plan.act is Act.READ:
+        assert plan.held is not None
+        assert plan.size >= 1
+        assert 0 <= plan.start <= plan.start + plan.size <= plan.held.size
 
 
 @given(seed=st.integers())
@@ -77,3 +84,14 @@ def test_failures_slow_it_down_up_to_a_limit() -> None:
 @given(seed=st.integers())
 def test_pauses_are_within_their_bounds(seed: int) -> None:
     assert SETTINGS.shortest_pause_s <= pause_s(SETTINGS, random.Random(seed)) <= SETTINGS.longest_pause_s
+
+
+def test_settings_come_from_a_file_if_there_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "demand.json"
+    assert DemandSettings.load(path) == DemandSettings()
+    path.write_text('{"most_files": 3, "codes": [[1, 1]]}')
+    assert DemandSettings.load(path) == DemandSettings(most_files=3, codes=((1, 1),))
+    for wrong in ("{", '{"most_fles": 3}', '{"codes": []}', '{"smallest": 9, "largest": 8}', '{"most_files": 0}'):
+        path.write_text(wrong)
+        with pytest.raises(UserFacingError):
+            DemandSettings.load(path)
