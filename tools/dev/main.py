@@ -41,9 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     # The project is used from here, never from another installation that happens to be around.
     for variable in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "DEPIN_HOME"):
         os.environ.pop(variable, None)
-    for name in ("SIGTERM", "SIGHUP"):  # end as in order as on Ctrl-C
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+    _end_in_order_on_signals()
     try:
         match options.command:
             case "run":
@@ -69,3 +67,11 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     finally:
         sys.stdout.flush()
+
+
+def _end_in_order_on_signals() -> None:
+    """Every signal that asks to end does what Ctrl-C does; `nohup` still keeps the terminal's end from mattering."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
+            signal.signal(number, signal.default_int_handler)

@@ -39,7 +39,7 @@ class Family:
         """
         LOGS.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            output = stack.enter_context((LOGS / f"{log}.log").open("ab")) if log else None
+            output = stack.enter_context((LOGS / f"{log}.log").open("wb")) if log else None
             process = subprocess.Popen(
                 [str(word) for word in command],
                 cwd=ROOT,

@@ -23,18 +23,20 @@ def ensure_python_packages() -> None:
     """
     version = ".".join(str(number) for number in sys.version_info[:3])
     # A virtual environment holds absolute paths: it is of no use in a copy of the folder or for another Python.
-    wanted = fingerprint(LOCK, ROOT / "pyproject.toml", version, sys.base_prefix, str(VENV))
-    stamp = Stamp(VENV / "made-from")
-    if stamp.matches(wanted) and PYTHON.exists():
-        return
-    stamp.clear()
-    if not _is_usable(version):
-        _make(version)
-    say("installing the Python packages (the first time this takes a few minutes)")
-    install_into(PYTHON, "-r", LOCK, "--require-hashes", log="pip")
-    # The project itself comes from here and needs nothing that the lock file has not brought.
-    install_into(PYTHON, "--no-build-isolation", "--editable", ROOT, log="pip-project")
-    stamp.write(wanted)
+    place = fingerprint(version, sys.base_prefix, str(VENV))
+    wanted, stamp = fingerprint(LOCK, place), Stamp(VENV / "made-from")
+    if not (stamp.matches(wanted) and PYTHON.exists()):
+        stamp.clear()
+        if not _is_usable(version):
+            _make(version)
+        say("installing the Python packages (the first time this takes a few minutes)")
+        install_into(PYTHON, "-r", LOCK, "--require-hashes", log="pip")
+        stamp.write(wanted)
+    declared, project = fingerprint(ROOT / "pyproject.toml", wanted), Stamp(VENV / "project-made-from")
+    if not project.matches(declared):
+        # The project itself comes from here and needs nothing that the lock file has not brought.
+        install_into(PYTHON, "--no-build-isolation", "--editable", ROOT, log="pip-project")
+        project.write(declared)
 
 
 def install_into(python: object, *arguments: object, log: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.dev.contract_tools import ensure_contract_tools
-from tools.dev.places import LOGS, PYTHON, ROOT, STATE, shown
+from tools.dev.places import LOGS, PYTHON, STATE, shown
 from tools.dev.processes import POLL_S, Family
 from tools.dev.python_packages import ensure_python_packages
 from tools.dev.qt_libraries import ensure_qt_libraries
@@ -74,7 +74,6 @@ def only_one() -> Iterator[None]:
 
 def start_node(family: Family) -> subprocess.Popen[bytes]:
     """The network, the wallet, the engine and what it shares; returns the engine once it answers."""
-    say(f"starting the private network in {shown(NETWORK)}")
     _depin(family, "localnet", "up", "--dir", NETWORK, "--demand")
     # The mark lies in the network's folder: a network made anew knows nothing of a wallet from before.
     joined = Stamp(NETWORK / "joined-by-dev")
@@ -99,7 +98,7 @@ def _start_engine(family: Family) -> subprocess.Popen[bytes]:
     deadline = time.monotonic() + ENGINE_READY_S
     while family.run([*DEPIN, "status"], env=AT_HOME, silent=True) != 0:
         if engine.poll() is not None:
-            raise Stop(f"The engine ended at once: {_last_line(log)}")
+            raise Stop(f"The engine {_how(engine, log)}")
         if time.monotonic() > deadline:
             raise Stop(f"The engine does not answer. What it says is in {shown(LOGS / log)}.log.")
         time.sleep(POLL_S)
@@ -127,10 +126,10 @@ def _show(family: Family, engine: subprocess.Popen[bytes]) -> int:
         family.bury()
         if engine.poll() is not None and not told:
             told = True
-            complain(f"The engine ended ({_how(engine)}): {_last_line('engine')} The app starts another.")
+            complain(f"The engine {_how(engine, 'engine')} The app starts another.")
         time.sleep(POLL_S)
     if app.returncode:
-        complain(f"The app ended ({_how(app)}): {_last_line('app')}")
+        complain(f"The app {_how(app, 'app')}")
         return 1
     return 0
 
@@ -149,7 +148,7 @@ def _stay(family: Family, engine: subprocess.Popen[bytes]) -> int:
     while engine.poll() is None:
         family.bury()
         time.sleep(POLL_S)
-    complain(f"The engine ended ({_how(engine)}): {_last_line('engine')}")
+    complain(f"The engine {_how(engine, 'engine')}")
     return 1
 
 
@@ -175,15 +174,16 @@ def _stop_in_order(family: Family) -> None:
         family.run([*DEPIN, "localnet", "down", "--dir", NETWORK], silent=True)
 
 
-def _how(process: subprocess.Popen[bytes]) -> str:
+def _how(process: subprocess.Popen[bytes], log: str) -> str:
+    """How a process ended, in words, with what it said last unless something outside ended it."""
     code = process.returncode
-    return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+    return f"ended, killed by signal {-code}." if code < 0 else f"ended with exit status {code}: {_last_line(log)}"
 
 
 def _last_line(log: str) -> str:
     try:
-        lines = (LOGS / f"{log}.log").read_text(encoding="utf-8", errors="replace").split("\n")
+        text = (LOGS / f"{log}.log").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    said = [line.strip() for line in lines if line.strip()]
-    return said[-1] if said else f"it said nothing; see {shown(ROOT / '.depin' / 'logs')}."
+    said = [line.strip() for line in text.splitlines() if line.strip()]
+    return said[-1] if said else "it said nothing."
