@@ -77,10 +77,23 @@ class Heads:
             if "result" not in message:
                 raise ValueError("the node does not offer newHeads")
             self.connected = True
+            self.number = -1
             self._on_head(-1)
         elif message.get("method") == "eth_subscription":
             self.number = int(message["params"]["result"]["number"], 16)
             self._on_head(self.number)
+
+    def is_silent(self, polled: int, patience_s: float) -> bool:
+        """Whether block `polled` should have been told of by now.
+
+        Blocks come on demand on an embedded chain, so silence alone proves nothing; being behind does. What was mined
+        before the subscription is never told.
+        """
+        if not self.connected:
+            return False
+        if self.number < 0:
+            self.number = polled
+        return self.number < polled and time.monotonic() - self.heard_at > patience_s
 
     async def reconnect(self) -> None:
         """Drops the connection: for whoever knows that it has gone silent."""

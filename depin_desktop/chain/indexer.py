@@ -254,13 +254,9 @@ class Indexer:
                 log.exception("a callback for new heights failed")
 
     async def _watch_heads(self, polled: int) -> None:
-        """Blocks come on demand on an embedded chain, so silence alone proves nothing; being behind does."""
-        heads = self._heads
-        if heads is None or not heads.connected:
-            return
-        if heads.number < polled and time.monotonic() - heads.heard_at > SILENT_S:
+        if self._heads is not None and self._heads.is_silent(polled, SILENT_S):
             log.info("the subscription to new heads has gone silent")
-            await heads.reconnect()
+            await self._heads.reconnect()
 
     async def _announce(self, rows: list[StoredLog], *, removed: bool = False) -> None:
         wanted = {name for name, _, _ in self._callbacks}

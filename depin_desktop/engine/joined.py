@@ -85,6 +85,8 @@ class Joined:
     async def close(self) -> None:
         """Leaves the network."""
         await self._tasks.close()
+        if self._offering is not None:
+            await self._offering.withdraw()
         await self.link.close()
 
     def _on_paid(self, customer: str, amount: int, what: str) -> None:

@@ -36,7 +36,7 @@ class Offering:
     async def _round(self) -> None:
         storage = self._storage()
         if storage is None:
-            await self._withdraw()
+            await self.withdraw()
             return
         now = time.time()
         offer = NodeOffer(
@@ -54,7 +54,8 @@ class Offering:
         await self._hub.publish_offer(offer, self._keys.operator)
         self._last = offer
 
-    async def _withdraw(self) -> None:
+    async def withdraw(self) -> None:
+        """Takes the offer back, so that nobody calls a node that has left."""
         last, self._last = self._last, None
         if last is not None:
             await self._hub.withdraw_offer(last.owner)

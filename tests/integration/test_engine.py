@@ -73,10 +73,26 @@ async def test_sharing_a_folder_puts_an_offer_on_the_hub_and_the_switch_takes_it
         assert engine.joined is not None
         hub = engine.joined.link.hub
         assert hub is not None
-        await hub.wait_for_offers(lambda offers: engine.keys.owner in offers, timeout_s=10)
+        owner = engine.keys.owner
+        assert owner in await hub.wait_for_offers(lambda offers: owner in offers, timeout_s=10)
         assert not (await client.set_sharing(False)).sharing
-        await hub.wait_for_offers(lambda offers: engine.keys.owner not in offers, timeout_s=10)
+        assert owner not in await hub.wait_for_offers(lambda offers: owner not in offers, timeout_s=10)
         assert engine.storage_service.offer() is None
+
+
+async def test_a_node_that_stops_takes_its_offer_with_it(make_home: Any, tmp_path: Path) -> None:
+    watcher, leaver = await make_home("watcher"), await make_home("leaver")
+    async with running(watcher) as (engine, client):
+        await joined(client)
+        assert engine.joined is not None
+        hub = engine.joined.link.hub
+        assert hub is not None
+        async with running(leaver) as (other, other_client):
+            await joined(other_client)
+            await other_client.share_storage(ShareStorage(path=str(tmp_path / "shared"), size_bytes=64 * MIB))
+            owner = other.keys.owner
+            assert owner in await hub.wait_for_offers(lambda offers: owner in offers, timeout_s=10)
+        assert owner not in await hub.wait_for_offers(lambda offers: owner not in offers, timeout_s=10)
 
 
 async def test_settings_and_folders_survive_a_restart(make_home: Any, tmp_path: Path) -> None:
