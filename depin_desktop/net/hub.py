@@ -1,7 +1,8 @@
 """The hub: NATS servers on which providers leave signed offers and customers find them.
 
-The hub can drop or delay messages but not forge them: whatever is unsigned, expired, for another chain, older than what
-is known, or not by a registered operator is dropped and counted. Its absence is a state, never an exception.
+A hub can drop or delay messages but not forge them: whatever is unsigned, expired, for another chain, older than what
+is known, or not by a registered operator is dropped and counted. Its absence is a state, never an exception. Several
+hubs are followed at once, so that one that hides offers hides nothing as long as another shows them.
 """
 
 from __future__ import annotations
@@ -13,249 +14,178 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-import nats
-from nats.aio.client import Client
-from nats.errors import Error as NatsError
-from nats.js.api import KeyValueConfig, StorageType
-from nats.js.errors import NotFoundError
-from nats.js.kv import KeyValue
-
-from depin_desktop.core.tasks import Tasks
-from depin_desktop.net.offers import BUCKET, MAX_OFFER_BYTES, NodeOffer, Rejected, open_envelope, seal_envelope
+from depin_desktop.core.tasks import Cycle, Tasks
+from depin_desktop.net.hub_link import HubLink
+from depin_desktop.net.offers import NodeOffer, Rejected, key_of, open_envelope, seal_envelope
 from depin_desktop.net.signing import Account
 
 log = logging.getLogger(__name__)
 
-BUCKET_TTL_S = 300.0
-REQUEST_TIMEOUT_S = 5.0
-RETRY_S = 1.0
 SWEEP_S = 5.0
-REGISTRATION_TTL_S = 60.0
+REGISTERED_TTL_S = 60.0
+UNREGISTERED_TTL_S = 10.0  # someone who has just registered is not kept waiting
+MAX_REMEMBERED = 10_000
 
 IsRegistered = Callable[[str, str, str], Awaitable[bool]]
 OnChange = Callable[[], object]
 
 
 class Hub:
-    """One network's hub servers; used by providers to offer and by customers to find.
+    """One network's hubs; used by providers to offer and by customers to find.
 
     Args:
-        urls: servers of one hub, tried in turn.
+        urls: the hubs; each is followed, and every offer is left with each.
         chain_id: offers for other chains are dropped.
-        is_registered: asks the registry whether (owner, operator, node id) belong together.
-        on_change: called after the connection or the offers changed.
+        is_registered: asks the registry whether (owner, operator, node id) belong together; answers are remembered
+            for a minute.
+        on_change: called after a connection or the offers changed.
+        clock: Unix seconds.
 
     Attributes:
         rejected: how many messages were dropped, by reason.
     """
 
     def __init__(
-        self, urls: Sequence[str], *, chain_id: int, is_registered: IsRegistered, on_change: OnChange | None = None
+        self,
+        urls: Sequence[str],
+        *,
+        chain_id: int,
+        is_registered: IsRegistered,
+        on_change: OnChange | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._urls = list(urls)
+        self._links = [HubLink(url, self._take, self._link_changed) for url in urls]
         self._chain_id = chain_id
         self._is_registered = is_registered
-        self._on_change = on_change or (lambda: None)
+        self.on_change = on_change
+        self._clock = clock
         self._tasks = Tasks("hub")
-        self._client: Client | None = None
-        self._bucket: KeyValue | None = None
         self._offers: dict[str, NodeOffer] = {}
-        self._registered: dict[tuple[str, str, str], float] = {}
+        self._issued: dict[str, float] = {}  # outlives the offers, so that an old one never comes back
+        self._registrations: dict[tuple[str, str, str], tuple[bool, float]] = {}
+        self._own: dict[str, tuple[NodeOffer, bytes, Account]] = {}
         self._changed = asyncio.Condition()
-        self._first_look_done = False
         self.rejected: Counter[str] = Counter()
+        self.sweep_cycle = Cycle("hub sweep", SWEEP_S, self._sweep)
 
     @property
     def connected(self) -> bool:
-        """Whether the hub answers and its offers are being watched."""
-        return self._client is not None and self._client.is_connected and self._bucket is not None
+        """Whether at least one hub answers and its offers are being watched."""
+        return any(link.connected for link in self._links)
 
     async def start(self) -> None:
-        """Begins to join; returns at once, also while the hub is away."""
-        self._tasks.spawn("follow", self._follow())
-        self._tasks.spawn("sweep", self._sweep())
+        """Begins to join; returns at once, also while the hubs are away."""
+        for link in self._links:
+            await link.start()
+        self._tasks.spawn("sweep", self.sweep_cycle.run())
 
     async def stop(self) -> None:
-        """Leaves the hub."""
+        """Leaves the hubs."""
         await self._tasks.close()
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        await asyncio.gather(*(link.stop() for link in self._links))
+
+    async def check(self) -> None:
+        """Looks now whether every hub still has its bucket; otherwise that happens every few seconds."""
+        await asyncio.gather(*(link.check_cycle.trigger_and_wait() for link in self._links))
 
     # --- finding ----------------------------------------------------------------------------------------------------
 
     def offers(self) -> Mapping[str, NodeOffer]:
-        """Verified offers that have not expired, by owner."""
-        now = time.time()
-        return {owner: offer for owner, offer in self._offers.items() if offer.expires_at > now}
+        """Verified offers of something that have not expired, by owner."""
+        now = self._clock()
+        return {owner: offer for owner, offer in self._offers.items() if offer.expires_at > now and not offer.empty}
 
     async def wait_for_offers(
         self, enough: Callable[[Mapping[str, NodeOffer]], bool], timeout_s: float
     ) -> Mapping[str, NodeOffer]:
         """Returns the offers once `enough` says so, or what there is when the time is over."""
-
-        async def wait() -> None:
-            async with self._changed:
-                await self._changed.wait_for(lambda: enough(self.offers()))
-
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wait(), timeout_s)
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(lambda: enough(self.offers()))
         return self.offers()
 
     # --- offering ---------------------------------------------------------------------------------------------------
 
     async def publish_offer(self, offer: NodeOffer, operator: Account) -> bool:
-        """Signs and leaves the offer; False while the hub is away (the next round tries again)."""
-        return await self._try(lambda bucket: bucket.put(_key(offer.owner), seal_envelope(offer, operator)))
+        """Signs the offer and leaves it with every hub, now and whenever one comes back while the offer is valid.
+
+        False while no hub has taken it.
+        """
+        envelope = seal_envelope(offer, operator)
+        self._own[offer.owner] = (offer, envelope, operator)
+        return await self._put(offer.owner, envelope)
 
     async def withdraw_offer(self, owner: str) -> bool:
-        """Takes the owner's offer back; False while the hub is away, where it expires by itself."""
-        return await self._try(lambda bucket: bucket.delete(_key(owner)))
+        """Says that nothing is for sale any more; False while no hub is there, where the offer expires by itself."""
+        known = self._own.get(owner)
+        if known is None:
+            return True
+        offer, _, operator = known
+        nothing = offer.emptied(issued_at=max(self._clock(), offer.issued_at + 0.001))
+        return await self.publish_offer(nothing, operator)
 
-    async def _try(self, work: Callable[[KeyValue], Awaitable[object]]) -> bool:
-        bucket = self._bucket
-        if bucket is None or not self.connected:
-            return False
-        try:
-            await asyncio.wait_for(work(bucket), REQUEST_TIMEOUT_S)
-        except (NatsError, OSError, TimeoutError) as error:
-            log.info("the hub did not take a message: %r", error)
-            return False
-        return True
+    async def _put(self, owner: str, envelope: bytes) -> bool:
+        taken = await asyncio.gather(*(link.put(key_of(owner), envelope) for link in self._links))
+        return any(taken)
 
     # --- following --------------------------------------------------------------------------------------------------
 
-    async def _follow(self) -> None:
-        """Joins, watches, and joins again whenever that ends: after a lost connection or a lost bucket."""
-        while True:
-            try:
-                client = await self._connect()
-                self._bucket = await _open_bucket(client)
-                await self._announce()
-                await self._watch(self._bucket)
-            except (NatsError, OSError, TimeoutError) as error:
-                log.debug("the hub is away: %r", error)
-            self._bucket = None
-            await self._announce()
-            await asyncio.sleep(RETRY_S)
-
-    async def _connect(self) -> Client:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
-        self._client = await nats.connect(
-            self._urls,
-            name="depin-desktop",
-            connect_timeout=int(REQUEST_TIMEOUT_S),
-            allow_reconnect=False,  # a new connection also needs a new watch: `_follow` makes both
-            max_reconnect_attempts=1,
-            ping_interval=10,
-            max_outstanding_pings=2,
-            error_cb=_note_error,
-        )
-        return self._client
-
-    async def _watch(self, bucket: KeyValue) -> None:
-        """Takes in the present offers and then every change, until the connection ends."""
-        watcher = await bucket.watchall(ignore_deletes=False)
-        try:
-            while self.connected:
-                try:
-                    entry = await watcher.updates(timeout=RETRY_S)  # type: ignore[no-untyped-call]
-                except NatsError:  # nothing new within the time; the loop looks whether the connection lives
-                    continue
-                if entry is None:
-                    self._first_look_done = True
-                    await self._announce()
-                    continue
-                if entry.operation in ("DEL", "PURGE"):
-                    self._forget(entry.key)
-                elif entry.value is not None:
-                    await self._take(entry.key, entry.value)
-                await self._announce()
-        finally:
-            await _quietly(watcher.stop())  # type: ignore[no-untyped-call]
-
-    def _forget(self, key: str) -> None:
-        for owner in [owner for owner in self._offers if _key(owner) == key]:
-            del self._offers[owner]
+    async def _link_changed(self) -> None:
+        now = self._clock()
+        for owner, (offer, envelope, _) in list(self._own.items()):
+            if offer.expires_at > now:
+                await self._put(owner, envelope)
+        await self._announce()
 
     async def _take(self, key: str, envelope: bytes) -> None:
+        """Believes one message from a hub, or drops and counts it."""
         try:
-            offer = open_envelope(envelope, chain_id=self._chain_id, now=time.time())
-            reason = await self._reason_against(key, offer)
+            offer = open_envelope(envelope, chain_id=self._chain_id, now=self._clock())
+            await self._believe(key, offer)
         except Rejected as rejected:
-            reason = rejected.reason
-        else:
-            if not reason:
-                self._offers[offer.owner] = offer
-                return
-        self.rejected[reason] += 1
-        log.info("dropped an offer under %s: %s", key[:44], reason)
+            self.rejected[rejected.reason] += 1
+            log.info("dropped an offer under %.44s: %s", key, rejected.reason)
 
-    async def _reason_against(self, key: str, offer: NodeOffer) -> str:
-        """Why a well-signed offer must not be believed all the same; empty when it may."""
-        known = self._offers.get(offer.owner)
-        if _key(offer.owner) != key:
-            return "wrong-key"
-        if known is not None and known.issued_at > offer.issued_at:
-            return "older"
-        return "" if await self._check_registered(offer) else "unregistered"
+    async def _believe(self, key: str, offer: NodeOffer) -> None:
+        known = self._issued.get(offer.owner, 0)
+        if key_of(offer.owner) != key:
+            raise Rejected("wrong-key")
+        if offer.issued_at < known:
+            raise Rejected("older")
+        if offer.issued_at == known:
+            return  # the same again, by way of another hub or after joining anew
+        if not await self._check_registered(offer):
+            raise Rejected("unregistered")
+        self._issued[offer.owner] = offer.issued_at
+        self._offers[offer.owner] = offer
+        await self._announce()
 
     async def _check_registered(self, offer: NodeOffer) -> bool:
         identity = (offer.owner, offer.operator, offer.node_id)
-        if self._registered.get(identity, 0) > time.monotonic():
-            return True
+        found, until = self._registrations.get(identity, (False, 0.0))
+        if until > time.monotonic():
+            return found
         try:
             found = await self._is_registered(*identity)
-        except Exception:
-            log.warning("the registry could not be asked about %s", offer.owner, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - the callback is the caller's; its failure must not end the watch
+            log.warning("the registry could not be asked about %s: %r", offer.owner, error)
             raise Rejected("registry-away") from None
-        if found:
-            self._registered[identity] = time.monotonic() + REGISTRATION_TTL_S
+        if len(self._registrations) >= MAX_REMEMBERED:
+            del self._registrations[next(iter(self._registrations))]
+        self._registrations[identity] = found, time.monotonic() + (REGISTERED_TTL_S if found else UNREGISTERED_TTL_S)
         return found
 
     async def _sweep(self) -> None:
         """Drops what has expired, so that waiting customers and pages notice."""
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            live = self.offers()
-            if len(live) != len(self._offers):
-                self._offers = dict(live)
-                await self._announce()
+        now = self._clock()
+        expired = [owner for owner, offer in self._offers.items() if offer.expires_at <= now]
+        for owner in expired:
+            del self._offers[owner]
+        if expired:
+            await self._announce()
 
     async def _announce(self) -> None:
         async with self._changed:
             self._changed.notify_all()
-        self._on_change()
-
-
-def _key(owner: str) -> str:
-    return owner.lower()
-
-
-async def _open_bucket(client: Client) -> KeyValue:
-    stream = client.jetstream(timeout=REQUEST_TIMEOUT_S)
-    try:
-        return await stream.key_value(BUCKET)
-    except NotFoundError:
-        return await stream.create_key_value(
-            KeyValueConfig(
-                bucket=BUCKET,
-                history=1,
-                ttl=BUCKET_TTL_S,
-                max_value_size=MAX_OFFER_BYTES,
-                storage=StorageType.FILE,
-            )
-        )
-
-
-async def _note_error(error: Exception) -> None:
-    log.debug("hub: %r", error)
-
-
-async def _quietly(work: Awaitable[object]) -> None:
-    try:
-        await work
-    except (NatsError, OSError, TimeoutError) as error:
-        log.debug("hub: %r", error)
+        if self.on_change is not None:
+            self.on_change()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 
+from eth_utils.address import to_checksum_address
 from pydantic import BaseModel, ConfigDict
 
 from depin_desktop.api.models import Money
@@ -12,6 +14,10 @@ from depin_desktop.net.signing import Account, canonical_json, recover_json, sig
 BUCKET = "offers"
 MAX_OFFER_BYTES = 4096
 CLOCK_SKEW_S = 60.0
+MAX_LIFETIME_S = 3600.0
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_NODE_ID = re.compile(r"[0-9a-f]{64}")
 
 
 class ServiceOffer(BaseModel):
@@ -46,6 +52,15 @@ class NodeOffer(BaseModel):
     expires_at: float
     storage: StorageOffer | None = None
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is for sale: a provider that withdraws says so."""
+        return self.storage is None
+
+    def emptied(self, issued_at: float) -> NodeOffer:
+        """The newer offer that withdraws this one."""
+        return self.model_copy(update={"issued_at": issued_at, "storage": None})
+
 
 class Rejected(Exception):
     """An offer that must not be believed; `reason` is one word for logs and counters."""
@@ -53,6 +68,11 @@ class Rejected(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def key_of(owner: str) -> str:
+    """The key under which an owner's offer lies in the hub's bucket."""
+    return owner.lower()
 
 
 def seal_envelope(offer: NodeOffer, operator: Account) -> bytes:
@@ -65,7 +85,7 @@ def open_envelope(envelope: bytes, *, chain_id: int, now: float) -> NodeOffer:
     """The offer inside, checked as far as that needs no registry.
 
     Raises:
-        Rejected: "oversize", "malformed", "other-chain", "expired", "from-the-future" or "bad-signature".
+        Rejected: "oversize", "malformed", "other-chain", "expired", "from-the-future", "too-long" or "bad-signature".
     """
     if len(envelope) > MAX_OFFER_BYTES:
         raise Rejected("oversize")
@@ -73,15 +93,23 @@ def open_envelope(envelope: bytes, *, chain_id: int, now: float) -> NodeOffer:
         content = json.loads(envelope)
         said, signature = content["offer"], content["signature"]
         offer = NodeOffer.model_validate(said)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Rejected("malformed") from error
+    well_formed = all(_ADDRESS.fullmatch(it) for it in (offer.owner, offer.operator, offer.payout))
+    # One spelling of each owner, or one provider could show as many.
+    if not well_formed or not _NODE_ID.fullmatch(offer.node_id) or to_checksum_address(offer.owner) != offer.owner:
+        raise Rejected("malformed")
     if offer.chain_id != chain_id:
         raise Rejected("other-chain")
-    if offer.expires_at <= now:
+    if not offer.expires_at > now:
         raise Rejected("expired")
-    if offer.issued_at > now + CLOCK_SKEW_S:
+    if not offer.issued_at <= now + CLOCK_SKEW_S:
         raise Rejected("from-the-future")
+    # Whoever copied an offer can show it again until it expires; that has to be soon.
+    if not offer.expires_at - offer.issued_at <= MAX_LIFETIME_S:
+        raise Rejected("too-long")
     # What is signed is what was said, also by a newer version that says more than this one knows.
-    if recover_json(said, signature) != offer.operator:
+    signer = recover_json(said, signature)
+    if signer is None or signer.lower() != offer.operator.lower():
         raise Rejected("bad-signature")
     return offer
