@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from tools.dev.places import CONTRACTS, PYTHON
+from tools.dev.places import CONTRACTS, PYTHON, ROOT
 from tools.dev.processes import Family
 from tools.dev.say import say
 
@@ -30,15 +30,17 @@ def run_checks(family: Family, *, fix: bool = False) -> list[str]:
 def run_contract_tests(family: Family) -> bool:
     """forge's tests; the profile `check` also compares the gas that they use with the figures in git."""
     forge = next(iter(sorted(CONTRACTS.glob("node_modules/@foundry-rs/forge-*/bin/forge*"))), None)
-    command = [str(forge or "forge"), "test", "--root", str(CONTRACTS)]
-    return _passes(family, "contracts", command, {"FOUNDRY_PROFILE": "check"})
+    command = [str(forge or "forge"), "test"]
+    return _passes(family, "contracts", command, env={"FOUNDRY_PROFILE": "check"}, cwd=CONTRACTS)
 
 
-def _passes(family: Family, name: str, command: list[str], env: dict[str, str] | None = None) -> bool:
+def _passes(
+    family: Family, name: str, command: list[str], *, env: dict[str, str] | None = None, cwd: Path = ROOT
+) -> bool:
     began = time.monotonic()
     say(f"{name}: {Path(command[0]).name} {' '.join(os.path.basename(word) for word in command[1:])}")
     try:
-        passed = family.run(command, env=env) == 0
+        passed = family.run(command, env=env, cwd=cwd) == 0
     except OSError as error:
         say(f"{name}: cannot be run ({error.strerror})")
         return False

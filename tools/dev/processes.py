@@ -60,6 +60,7 @@ class Family:
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
         silent: bool = False,
+        cwd: Path = ROOT,
     ) -> int:
         """Runs a program to its end, with its output on our terminal unless `silent`; returns its exit status.
 
@@ -67,7 +68,7 @@ class Family:
         """
         process = subprocess.Popen(
             [str(word) for word in command],
-            cwd=ROOT,
+            cwd=cwd,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.DEVNULL if silent else None,
