@@ -360,7 +360,11 @@ def attention() -> Known:
     """Something to look at."""
     looks = service(ServiceState.ATTENTION, "/media/backup/shared answers slowly. Check its cable.")
     return live(
-        status=status(services=(looks,), advice=("The disk /media/backup answers slowly. Check its cable.",)),
+        status=status(
+            services=(looks,),
+            advice=("The disk /media/backup answers slowly. Check its cable.",),
+            network=status().network.model_copy(update={"private": False, "name": "testville"}),
+        ),
         storage=storage(service=looks, folders=(folder(), second_folder(state=FolderState.SLOW))),
     )
 

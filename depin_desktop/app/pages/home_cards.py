@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from depin_desktop.api.models import Inventory, RatePoint
 from depin_desktop.app.presenters import home as say
@@ -116,11 +116,11 @@ class StorageCard(Card):
         )
         self.empty.pressed.connect(self.add_folder)
         self.loading = EmptyState("storage", tr("Reading…"), tr("The engine has not told yet."))
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         for page in (self.loading, self.empty, filled):
             self._stack.addWidget(page)
         self.body.addWidget(self.head)
-        self.body.addLayout(self._stack, 1)
+        self.body.addWidget(self._stack, 1)
 
     def _tell(self, at: float, rate: float) -> str:
         return f"{format_rate(rate)} · {clock(at)}"

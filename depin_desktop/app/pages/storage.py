@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QStackedLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QStackedWidget, QWidget
 
 from depin_desktop.api.models import DataSetStatus, Inventory, RatePoint, SharedFolder, StorageStatus
 from depin_desktop.app.known import Known
@@ -129,8 +129,18 @@ class StoragePage(Page):
             self._grid.removeWidget(card)
             alone = len(self._order) == 1 or self._columns == 1
             self._grid.addWidget(card, index // self._columns if not alone else index, 0 if alone else index % 2)
+        self._order_tabs()
         self._grid.setColumnStretch(0, 1)
         self._grid.setColumnStretch(1, 0 if self._columns == 1 or len(self._order) == 1 else 1)
+
+    def _order_tabs(self) -> None:
+        """Cards that were made later must not be reached after what stands below them."""
+        before: QWidget = self.switch
+        for card in self.folder_cards:
+            for control in (card.sizes.slider, card.sizes.field, card.stop):
+                QWidget.setTabOrder(before, control)
+                before = control
+        QWidget.setTabOrder(before, self.sets.table)
 
     @property
     def folder_cards(self) -> list[FolderCard]:
@@ -213,11 +223,11 @@ class DataSetsCard(Card):
                 "with its price and proofs."
             ),
         )
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.table)
         self.body.addWidget(self.head)
-        self.body.addLayout(self._stack, 1)
+        self.body.addWidget(self._stack, 1)
 
     def show_sets(self, entries: Sequence[DataSetStatus], now: float) -> None:
         self._stack.setCurrentIndex(1 if entries else 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QBoxLayout, QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QStackedLayout, QVBoxLayout
+from PySide6.QtWidgets import QBoxLayout, QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QStackedWidget, QVBoxLayout
 
 from depin_desktop.api.models import HistoryEntry
 from depin_desktop.app.fonts import font
@@ -53,7 +53,7 @@ class WalletPage(Page):
     def present(self, known: Known, now: float) -> None:
         view = say.money(known, now)
         self.head.facts.say(view.as_of.text, view.as_of.tone, view.as_of.tip)
-        backup = say_home.backup(known)
+        backup = say_home.backup(known, always=True)
         self.backup.setVisible(backup is not None)
         if backup is not None:
             self.backup.say(
@@ -190,11 +190,11 @@ class HistoryCard(Card):
         self.empty = EmptyState("wallet", "", "")
         self.more = Button(tr("Load older entries"), "link")
         self.more.clicked.connect(actions.more_history)
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.table)
         self.body.addWidget(self.head)
-        self.body.addLayout(self._stack, 1)
+        self.body.addWidget(self._stack, 1)
         self.body.addWidget(self.more, 0, Qt.AlignmentFlag.AlignHCenter)
         self.filter.textChanged.connect(self._filter)
         self.kind.currentIndexChanged.connect(self._filter)

@@ -24,6 +24,7 @@ from depin_desktop.app.words import (
 from depin_desktop.core.units import format_size, format_tokens
 
 MAX_ROWS_OF_A_KIND = 3
+TOLD_BY_CARDS = ("Nothing is shared yet", "Your wallet is not backed up")
 NO_WORDS = Words("")
 
 
@@ -188,13 +189,15 @@ def _storage_foot(storage: StorageStatus, now: float) -> Words:
 
 
 def advice(known: Known) -> list[Notice]:
-    """Sentences that ask for the owner; the wallet's backup has a banner of its own."""
-    return [Notice("", sentence, "warning") for sentence in known.status.advice] if known.status else []
+    """Sentences that ask for the owner, but for those that a card of this page says already, with a button."""
+    told = known.status.advice if known.status else ()
+    return [Notice("", sentence, "warning") for sentence in told if not sentence.startswith(TOLD_BY_CARDS)]
 
 
-def backup(known: Known) -> Notice | None:
-    """The banner that asks for a backup of the wallet."""
-    if known.wallet is None or known.wallet.backed_up:
+def backup(known: Known, *, always: bool = False) -> Notice | None:
+    """The banner that asks for a backup of the wallet; `always` also where tokens have no value."""
+    worthless = known.status is not None and known.status.network.private
+    if known.wallet is None or known.wallet.backed_up or (worthless and not always):
         return None
     return Notice(
         tr("Your wallet is not backed up"),

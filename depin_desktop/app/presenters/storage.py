@@ -21,9 +21,9 @@ from depin_desktop.app.words import Words, age, ahead, counted, full_time, short
 from depin_desktop.core.units import format_rate, format_size, format_tokens
 
 GB = 10**9
-SMALLEST_SHARE = 100 * 10**6
-GUARD_SHARE = 0.05  # of the disk, where the folder does not say what it keeps free
-GUARD_AT_LEAST = GB
+SMALLEST_SHARE = 20 * 10**6
+GUARD_SHARE = 20  # a twentieth of the disk stays free, as the engine has it for new folders
+GUARD_AT_MOST = 10 * GB
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _inside(path: str, mount: str) -> bool:
 
 def guard_bytes(disk_total: int) -> int:
     """What a new share leaves free for the owner and for the system."""
-    return max(GUARD_AT_LEAST, int(disk_total * GUARD_SHARE))
+    return min(GUARD_AT_MOST, disk_total // GUARD_SHARE)
 
 
 def new_share_sizes(disk_total: int, disk_free: int) -> SizeRange:

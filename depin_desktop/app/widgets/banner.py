@@ -96,7 +96,8 @@ class EmptyState(QWidget):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             column.addWidget(label)
         self.button = Button(action, "filled")
-        self.button.setVisible(bool(action))
+        if not action:
+            self.button.hide()  # never `setVisible(True)` before there is a parent: it would be a window for a moment
         self.button.clicked.connect(self.pressed)
         column.addSpacing(6)
         column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
@@ -118,25 +119,31 @@ class Toast(Card):
     gone = Signal(object)
 
     def __init__(self, message: str, remedy: str, tone: str, label: str, act: Callable[[], None] | None) -> None:
-        super().__init__(padding=14, spacing=4)
+        super().__init__(padding=12, spacing=4)
         self.tint("surface", "control_line")
         self.setFixedWidth(TOAST_WIDTH)
         self.setAccessibleName(f"{message} {remedy}".strip())
         row = QHBoxLayout()
         row.setSpacing(10)
-        row.addWidget(Icon(_ICONS.get(tone, "info"), tone), 0, Qt.AlignmentFlag.AlignTop)
+        mark = QVBoxLayout()
+        mark.setContentsMargins(0, 5, 0, 0)
+        mark.addWidget(Icon(_ICONS.get(tone, "info"), tone), 0, Qt.AlignmentFlag.AlignTop)
+        mark.addStretch(1)
+        row.addLayout(mark)
         words = QVBoxLayout()
         words.setSpacing(3)
         words.addWidget(Text(message, "strong", wrap=True))
         if remedy:
             words.addWidget(Text(remedy, "secondary", "muted", wrap=True))
+        words.setContentsMargins(0, 5, 0, 4)
         row.addLayout(words, 1)
         self.action = Button(label, "small")
-        self.action.setVisible(bool(label))
+        if not label:
+            self.action.hide()
         if act is not None:
             self.action.clicked.connect(act)
         self.action.clicked.connect(self.dismiss)
-        row.addWidget(self.action, 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self.action, 0, Qt.AlignmentFlag.AlignTop)
         close = Button("", "quiet", icon="close", name=tr("Dismiss"))
         close.clicked.connect(self.dismiss)
         row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
@@ -206,7 +213,7 @@ class Toasts(QObject):
             height = toast.heightForWidth(TOAST_WIDTH) if toast.hasHeightForWidth() else toast.sizeHint().height()
             toast.setFixedHeight(max(height, 52))
             bottom -= toast.height()
-            toast.move(self._over.width() - TOAST_WIDTH - 24, bottom)
+            toast.move(self._over.width() - TOAST_WIDTH - 28, bottom)
             toast.raise_()
             bottom -= 8
 

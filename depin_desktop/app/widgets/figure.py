@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPointF, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetricsF, QHelpEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtCore import QPointF, QSize, Qt
+from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from depin_desktop.app.fonts import font
 from depin_desktop.app.theme import colour
-from depin_desktop.app.widgets.text import plain_tip
+from depin_desktop.app.widgets.text import Text, plain_tip
 
 GAP_PX = 5
 
@@ -24,7 +24,9 @@ class Figure(QWidget):
 
     def say(self, number: str, unit: str = "", *, tone: str = "text", tip: str = "") -> None:
         """Shows a formatted number; equal values cost nothing."""
-        self._tip = tip
+        if tip != self._tip:
+            self._tip = tip
+            self.setToolTip(plain_tip(tip))
         if (number, unit, tone) == (self._number, self._unit, self._tone):
             return
         self._number, self._unit, self._tone = number, unit, tone
@@ -72,21 +74,11 @@ class Figure(QWidget):
         painter.setPen(colour("muted"))
         painter.drawText(QPointF(x, baseline), self._unit)
 
-    def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent) and self._tip:
-            QToolTip.showText(event.globalPos(), plain_tip(self._tip), self)
-            return True
-        return super().event(event)
-
 
 class Labelled(QWidget):
     """A small name over a figure."""
 
     def __init__(self, name: str, *, right: bool = False, role: str = "figure") -> None:
-        from PySide6.QtWidgets import QVBoxLayout
-
-        from depin_desktop.app.widgets.text import Text
-
         super().__init__()
         self.name = Text(name, "secondary", "muted", elide=Qt.TextElideMode.ElideRight)
         self.figure = Figure(role, right=right)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QRect, QSize, Qt
-from PySide6.QtGui import QFontMetrics, QHelpEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QLabel, QSizePolicy, QToolTip, QWidget
+from PySide6.QtCore import QRect, QSize, Qt
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from depin_desktop.app.fonts import font
 
@@ -33,7 +33,7 @@ class Text(QLabel):
     ) -> None:
         super().__init__(text, parent)
         self._elide, self._least = elide, least
-        self._tip = ""
+        self._tip, self._elided = "", False
         self.setTextFormat(Qt.TextFormat.PlainText)  # a peer's or a node's words are never rendered rich
         self.setFont(font(role))
         self.setProperty("tone", tone)
@@ -51,11 +51,18 @@ class Text(QLabel):
         if text != self.text():
             self.setText(text)
             self.setAccessibleName(text)
-        self._tip = tip
+        if tip != self._tip:
+            self._tip = tip
+            self._tell(self._elided)
         if tone is not None and tone != self.property("tone"):
             self.setProperty("tone", tone)
             self.style().unpolish(self)
             self.style().polish(self)
+
+    @property
+    def elides(self) -> bool:
+        """Whether the text shortens itself where there is no room."""
+        return self._elide is not None
 
     def is_elided(self) -> bool:
         """Whether the text is cut at the present width."""
@@ -80,16 +87,16 @@ class Text(QLabel):
         rect: QRect = self.contentsRect()
         text = self._metrics().elidedText(self.text(), self._elide, rect.width())
         painter.drawText(rect, self.alignment() | Qt.TextFlag.TextSingleLine, text)
+        self._tell(text != self.text())
 
-    def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            parts = [self.text()] if self.is_elided() else []
-            if self._tip and self._tip not in parts:
-                parts.append(self._tip)
-            if parts:
-                QToolTip.showText(event.globalPos(), plain_tip("\n".join(parts)), self)
-                return True
-        return super().event(event)
+    def _tell(self, elided: bool) -> None:
+        self._elided = elided
+        parts = [self.text()] if elided else []
+        if self._tip and self._tip not in parts:
+            parts.append(self._tip)
+        whole = plain_tip("\n".join(parts))
+        if whole != self.toolTip():
+            self.setToolTip(whole)
 
     @property
     def tip(self) -> str:
