@@ -11,7 +11,7 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 
@@ -26,17 +26,11 @@ from depin_desktop.payments.payer_store import LEASE_S, LeaseLost, PayerStore
 from depin_desktop.payments.payer_terms import PaymentFailed, charged_by, required_of
 from depin_desktop.payments.refusals import EXPLANATIONS, Refusal
 
-__all__ = ["Budget", "Payer", "PaymentFailed", "Session", "TopUp"]
+__all__ = ["Budget", "Payer", "PaymentFailed", "TopUp"]
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 4
-
-
-class Session(Protocol):
-    """What sends requests: aiohttp's session, over TCP or over a peer's streams."""
-
-    def request(self, method: str, url: str, **kw: Any) -> Awaitable[aiohttp.ClientResponse]: ...
 
 
 _Call = Callable[..., Awaitable[aiohttp.ClientResponse]]
@@ -76,12 +70,13 @@ class Payer:
 
     async def request(
         self,
-        session: Session,
+        session: aiohttp.ClientSession,
         method: str,
         url: str,
         provider: NodeOffer,
         *,
         price: int | None = None,
+        expect: int = 0,
         headers: Mapping[str, str] | None = None,
         **kw: Any,
     ) -> aiohttp.ClientResponse:
@@ -91,6 +86,7 @@ class Payer:
             session: sends to that provider.
             price: base units that this request should cost; more is never paid. Known in advance, it saves the
                 unpaid first try. None pays what the provider asks, within the budget.
+            expect: base units that this provider will be paid soon: a deposit covers them where the budget allows.
 
         Raises:
             PaymentFailed: the provider asks more, or asks for something else than was agreed; the budget or the
@@ -108,13 +104,13 @@ class Payer:
                 return response
             asked = account.agree(await required_of(response), price)
         for _ in range(ATTEMPTS):
-            answer = await self._attempt(account, asked, call, plain)
+            answer = await self._attempt(account, asked, expect, call, plain)
             if isinstance(answer, aiohttp.ClientResponse):
                 return answer
             asked = account.agree(answer, price)
         raise _refused(provider, "payment-refused", "no payment was accepted.")
 
-    async def reclaim(self, session: Session, url: str, provider: NodeOffer) -> int:
+    async def reclaim(self, session: aiohttp.ClientSession, url: str, provider: NodeOffer) -> int:
         """Asks the provider to give the unused rest of this process's channel back; returns the base units returned.
 
         Costs the customer nothing: the provider sends the transaction. Where it does not, the payer can still withdraw
@@ -143,11 +139,11 @@ class Payer:
         raise _refused(provider, "payment-refused", "no refund was made.")
 
     async def _attempt(
-        self, account: Account, price: int, call: _Call, headers: dict[str, str]
+        self, account: Account, price: int, expect: int, call: _Call, headers: dict[str, str]
     ) -> aiohttp.ClientResponse | wire.PaymentRequired:
         """One signed payment: the answer, or the provider's corrected wish once this side has caught up with it."""
         async with account.lock:
-            signed = await account.sign(price)
+            signed = await account.sign(price, expect)
             if signed.intent is not None:
                 # Vouchers of one channel may overtake each other; a deposit goes alone.
                 return await self._exchange(account, signed, call, headers)

@@ -186,7 +186,7 @@ class Account:
 
     # --- signing --------------------------------------------------------------------------------------------------
 
-    async def sign(self, price: int) -> Signed:
+    async def sign(self, price: int, expect: int = 0) -> Signed:
         """The next payment of this channel, on disk before it is returned.
 
         Raises:
@@ -196,7 +196,7 @@ class Account:
             try:
                 channel = self.channel or await self._lease()
                 total, intent = channel.signed + price, None
-                if total > channel.balance and (intent := await self._intent(channel, total, price)) is None:
+                if total > channel.balance and (intent := await self._intent(channel, total, price, expect)) is None:
                     continue  # the chain knew of a deposit that we had lost sight of
                 assert self.channel is not None
                 self.channel = replace(self.channel, signed=total)
@@ -257,7 +257,7 @@ class Account:
 
     # --- deposits -------------------------------------------------------------------------------------------------
 
-    async def _intent(self, channel: PayerChannel, total: int, price: int) -> DepositIntent | None:
+    async def _intent(self, channel: PayerChannel, total: int, price: int, expect: int) -> DepositIntent | None:
         """The deposit to send along: one signed before whose fate is open, else a new one within the budget.
 
         None when an earlier one turns out to have reached the chain: the channel's balance is up to date then.
@@ -270,13 +270,13 @@ class Account:
                 return None
             if now < intent.valid_before - EXPIRY_MARGIN_S and total <= channel.balance + intent.amount:
                 return intent
-        amount = await self._deposit_amount(channel, total - channel.balance, price)
+        amount = await self._deposit_amount(channel, total - channel.balance, price, expect)
         until = now + min(self.way.max_timeout_seconds, MAX_AUTHORISATION_S)
         intent = DepositIntent(channel.id, secrets.token_bytes(32), amount, until)
         await wallet.store.intend(intent)
         return intent
 
-    async def _deposit_amount(self, channel: PayerChannel, missing: int, price: int) -> int:
+    async def _deposit_amount(self, channel: PayerChannel, missing: int, price: int, expect: int) -> int:
         assert self.way is not None
         wallet, budget = self._wallet, self._wallet.budget
         deposited, held = await wallet.store.deposited(), await wallet.chain.token.balance_of(wallet.signer.address)
@@ -285,7 +285,7 @@ class Account:
             price,
             missing=missing,
             minimum=floor if channel.balance == 0 else missing,
-            used=channel.signed,
+            wished=max(channel.signed, expect),
             allowed=held if budget.limit is None else min(held, budget.limit - deposited),
             policy=budget.deposits,
         )

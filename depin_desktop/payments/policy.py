@@ -96,7 +96,7 @@ class DepositPolicy:
 
     Attributes:
         requests: a first deposit pays for this many requests like the one at hand.
-        growth: a top-up brings at least this share of what the channel has already used.
+        growth: a deposit brings at least this share of what the channel has paid, or is expected to pay soon.
     """
 
     requests: int = 16
@@ -104,18 +104,18 @@ class DepositPolicy:
 
 
 def deposit_amount(
-    price: int, *, missing: int, minimum: int, used: int, allowed: int, policy: DepositPolicy
+    price: int, *, missing: int, minimum: int, wished: int, allowed: int, policy: DepositPolicy
 ) -> int | None:
     """Base units to deposit so that a request of `price` can be paid; None when the budget does not allow it.
 
     Args:
         missing: what the channel lacks for this request.
         minimum: the provider's smallest deposit.
-        used: what this channel has paid so far.
+        wished: what this channel has paid so far, or what will soon be asked of it if that is more.
         allowed: what the budget and the wallet still hold.
     """
     needed = max(missing, minimum)
     if needed > allowed:
         return None
-    wished = max(needed, price * policy.requests, int(used * policy.growth))
-    return min(wished, allowed)
+    target = max(needed, price * policy.requests, int(wished * policy.growth))
+    return min(target, allowed)
