@@ -1,6 +1,6 @@
 """Takes a piece in: authorise, reserve, stream to a temporary file while sealing, compare, make durable, acknowledge.
 
-The event loop only gathers what arrives; a thread of the folder writes and seals one batch while the next one gathers.
+The event loop only gathers what arrives; a thread of the folder writes and seals it at the same time (`pump.py`).
 Whatever goes wrong, the temporary file and the reserved room are gone before the answer is sent.
 """
 
@@ -11,7 +11,6 @@ import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11
@@ -25,11 +24,11 @@ from depin_desktop.services.storage import policy, wire
 from depin_desktop.services.storage.files import PieceWriter
 from depin_desktop.services.storage.folders import Folder, Folders, Reservation, no_space
 from depin_desktop.services.storage.pieces import Pieces
+from depin_desktop.services.storage.pump import Pump
 from depin_desktop.services.storage.store import Piece, PieceState, PieceStore
 
 log = logging.getLogger(__name__)
 
-BATCH_BYTES = 1 << 20
 IDLE_S = 60.0
 """How long an upload may stand still before its room is given to others."""
 
@@ -222,36 +221,20 @@ class Intake:
         return writer
 
     async def _stream(self, request: web.Request, size: int, folder: Folder, writer: PieceWriter) -> Seal:
-        """Moves the body into the writer: one batch is written and sealed while the next one arrives."""
-        batch: list[bytes] = []
-        gathered = arrived = 0
-        writing: asyncio.Future[None] | None = None
+        """Moves the body into the writer, which writes and seals in a thread while more arrives."""
+        pump = Pump(folder.run, writer.write)
+        left = size
         try:
-            while arrived < size:
-                try:
-                    async with asyncio.timeout(IDLE_S):
-                        chunk = await request.content.readany()
-                except TimeoutError as error:
-                    raise _too_slow() from error
-                except (web.RequestPayloadError, ConnectionError) as error:
-                    raise _truncated(arrived, size) from error
+            while left:
+                chunk = await _next_chunk(request)
                 if not chunk:
-                    raise _truncated(arrived, size)
-                batch.append(chunk)
-                gathered += len(chunk)
-                arrived += len(chunk)
-                if gathered >= BATCH_BYTES or arrived == size:
-                    if writing is not None:
-                        await writing
-                    writing = asyncio.ensure_future(folder.run(partial(writer.write, batch)))
-                    self._received(gathered)
-                    batch, gathered = [], 0
-            assert writing is not None
-            await writing
+                    raise _truncated(size - left, size)
+                left -= len(chunk)
+                self._received(len(chunk))
+                await pump.put(chunk)
+            await pump.finish()
         finally:
-            # A cancelled request must not leave a thread writing into a file that is being removed.
-            if writing is not None and not writing.done():
-                await asyncio.wait([writing])
+            await pump.stop()  # no thread may write into a file that is being removed
         return await folder.run(writer.seal)
 
     async def _keep(
@@ -290,6 +273,19 @@ class Intake:
         return no_space(size)
 
 
+async def _next_chunk(request: web.Request) -> bytes:
+    """What has arrived of the body, empty at its end or when the customer went away."""
+    try:
+        async with asyncio.timeout(IDLE_S):
+            return await request.content.readany()
+    except TimeoutError as error:
+        raise UserFacingError(
+            f"Nothing arrived for {IDLE_S:.0f} s.", "Send the piece again.", code="too-slow", status=408
+        ) from error
+    except (web.RequestPayloadError, ConnectionError):
+        return b""
+
+
 async def _invite(request: web.Request) -> None:
     """Answers `Expect: 100-continue`, now that the upload is authorised and its room reserved."""
     expected = request.headers.get("Expect", "").lower() == "100-continue"
@@ -300,10 +296,6 @@ async def _invite(request: web.Request) -> None:
 
 async def expect_nothing(_request: web.Request) -> None:
     """For the route: aiohttp must not invite the body by itself; `Intake` does when it will be stored."""
-
-
-def _too_slow() -> UserFacingError:
-    return UserFacingError(f"Nothing arrived for {IDLE_S:.0f} s.", "Send the piece again.", code="too-slow", status=408)
 
 
 def _truncated(arrived: int, size: int) -> UserFacingError:
