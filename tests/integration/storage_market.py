@@ -11,6 +11,7 @@ from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
+from depin_desktop.api.models import StorageStatus
 from depin_desktop.chain import typed_data
 from depin_desktop.chain.bindings.deals import Piece, Terms
 from depin_desktop.chain.chain import Chain
@@ -112,6 +113,10 @@ class Market:
         await self.rig.service.proving.trigger_and_wait()
         assert self.rig.service._prover.problem == ""
         return period
+
+    async def status(self) -> StorageStatus:
+        """The snapshot with the rows as they are now; the service itself reads them a moment after each change."""
+        return await self.rig.service._refresh()
 
     def activities(self, news: Any, kind: str) -> list[Any]:
         return [m.data for m in news._pending if m.topic == "activity" and m.data.kind == kind]

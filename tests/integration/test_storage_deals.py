@@ -33,7 +33,7 @@ async def test_one_request_opens_funds_and_adds_in_one_transaction(m):
         seen = await response.json()
     assert seen["state"]["escrow"] == body["funding"]["amount"]
     assert [piece["root"] for piece in seen["pieces"]] == [piece.root.hex() for piece in pieces]
-    (listed,) = m.rig.service.storage_status().data_sets
+    (listed,) = (await m.status()).data_sets
     assert (listed.id, listed.pieces, listed.customer) == (answer["set_id"], 3, m.customer.address)
     assert listed.stored_bytes == 305_001
 
@@ -155,13 +155,13 @@ async def test_a_terminated_set_is_dropped_when_its_last_period_ends(m):
     for transactions in (1, 0):
         async with m.rig.client.post(path, json=body) as response:
             assert (response.status, len((await response.json())["transactions"])) == (200, transactions)
-    assert m.rig.service.storage_status().data_sets[0].state == "ending"
+    assert (await m.status()).data_sets[0].state == "ending"
     await m.warp.to_next_period()
     await m.rig.service.proving.trigger_and_wait()
-    assert m.rig.service.storage_status().data_sets == ()
+    assert (await m.status()).data_sets == ()
     await m.rig.service.expiring.trigger_and_wait()
     assert (await m.rig.get(root_of(data)))[0] == 404
-    assert m.rig.service.storage_status().stored_bytes == 0
+    assert (await m.status()).stored_bytes == 0
 
 
 async def test_an_expired_set_ends_by_itself(m):

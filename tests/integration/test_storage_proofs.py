@@ -32,7 +32,7 @@ async def test_two_sets_are_proven_in_one_transaction_for_several_periods_and_pa
         periods.append(await m.prove())
         for set_id in (first, second):
             assert await m.chain.deals.is_proven(set_id, periods[-1])
-    status = m.rig.service.storage_status()
+    status = await m.status()
     due = m.price * sum(leaves.values())
     records = {record.period: record for record in status.proofs if record.period in periods}
     assert sorted(records) == periods
@@ -54,11 +54,11 @@ async def test_the_last_proof_and_the_next_one_are_told(m):
     deals = m.chain.deals
     period = await deals.current_period()
     window = await deals.genesis() + (period + 1) * await deals.period_s() - await deals.window_s()
-    assert m.rig.service.storage_status().next_proof_at == window
-    assert m.rig.service.storage_status().last_proven_at is None
+    assert (await m.status()).next_proof_at == window
+    assert (await m.status()).last_proven_at is None
     await m.prove()
-    assert m.rig.service.storage_status().last_proven_at is not None
-    assert m.rig.service.storage_status().next_proof_at == window + await deals.period_s()
+    assert (await m.status()).last_proven_at is not None
+    assert (await m.status()).next_proof_at == window + await deals.period_s()
 
 
 async def test_a_missed_period_is_told_once_and_forgotten_after_the_next_proof(m):
@@ -70,13 +70,13 @@ async def test_a_missed_period_is_told_once_and_forgotten_after_the_next_proof(m
         await m.rig.service.proving.trigger_and_wait()
         await m.rig.service.proving.trigger_and_wait()
         assert [a.title for a in m.activities(news, "fault")] == ["A proof was missed"]
-    status = m.rig.service.storage_status()
+    status = await m.status()
     assert (status.service.state, "missed" in status.service.reason) == (ServiceState.ATTENTION, True)
     assert [(r.period, r.proven) for r in status.proofs] == [(missed, False)]
     receipt = await m.sender.send(m.chain.deals.report_fault(set_id, missed), purpose="anybody may report it")
     assert receipt.event("Faulted").args["slashed"] > 0
     await m.prove()
-    assert m.rig.service.storage_status().service.state is ServiceState.EARNING
+    assert (await m.status()).service.state is ServiceState.EARNING
 
 
 async def test_a_damaged_piece_fails_its_own_set_only(m):
@@ -91,7 +91,7 @@ async def test_a_damaged_piece_fails_its_own_set_only(m):
     assert titles == ["A stored piece is damaged", "A proof cannot be given"]
     assert await m.chain.deals.is_proven(whole, period)
     assert not await m.chain.deals.is_proven(broken, period)
-    assert m.rig.service.status().state is ServiceState.ATTENTION
+    assert (await m.status()).service.state is ServiceState.ATTENTION
     assert (await m.rig.put(bad))[0] == 201  # the customer brings the bytes again, in time
     await m.rig.service.proving.trigger_and_wait()
     assert await m.chain.deals.is_proven(broken, period)
@@ -118,7 +118,7 @@ async def test_a_restarted_provider_goes_on_proving(provider, chain, warp, new_a
     async with market(provider, chain, warp, customer) as m:
         await warp.to_next_period()
         assert await chain.deals.is_proven(set_id, await m.prove())
-        assert [(r.proven) for r in m.rig.service.storage_status().proofs] == [True, True]
+        assert [(r.proven) for r in (await m.status()).proofs] == [True, True]
 
 
 async def test_a_lost_database_is_rebuilt_from_disk_and_chain(provider, chain, warp, new_account):
@@ -132,7 +132,7 @@ async def test_a_lost_database_is_rebuilt_from_disk_and_chain(provider, chain, w
         assert await chain.deals.is_proven(set_id, await m.prove())
         m.rig.service._pieces._clock = lambda: 2e9 + 7200
         await m.rig.service.expiring.trigger_and_wait()
-        assert m.rig.service.storage_status().pieces == 2
+        assert (await m.status()).pieces == 2
 
 
 async def test_a_set_that_is_paid_from_an_empty_escrow_is_told_as_unfunded(m):
@@ -141,7 +141,7 @@ async def test_a_set_that_is_paid_from_an_empty_escrow_is_told_as_unfunded(m):
     more = await m.upload(*pieces_of(9_000_000))
     status, problem = await m.post(terms, await m.body(terms, more, first=1, amount=0))
     assert (status, problem["code"]) == (400, "underfunded")
-    assert m.rig.service.storage_status().data_sets[0].state == "active"
+    assert (await m.status()).data_sets[0].state == "active"
     assert len(pieces) == 1
 
 
