@@ -13,7 +13,7 @@ import pytest
 
 from depin_desktop.core.units import MIB
 from depin_desktop.sealing import SPAN, seal
-from depin_desktop.services.storage import policy, wire
+from depin_desktop.services.storage import intake, policy, wire
 from depin_desktop.services.storage.intake import IntakeLimits
 
 from .storage_rig import may_mount, noise, rig, small_disk
@@ -130,10 +130,10 @@ async def test_a_truncated_body_leaves_nothing(tmp_path: Path):
         head = f"PUT /storage/pieces/{root} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n"
         writer.write(f"{head}Authorization: {r.headers(data)['Authorization']}\r\n\r\n".encode() + data[:MIB])
         await writer.drain()
-        intake = r.service._intake
-        while not intake.uploads:  # noqa: ASYNC110 (until the request has been read)
+        taking = r.service._intake
+        while not taking.uploads:  # noqa: ASYNC110 (until the request has been read)
             await asyncio.sleep(0)
-        ended = asyncio.ensure_future(intake.upload_ended.wait())
+        ended = asyncio.ensure_future(taking.upload_ended.wait())
         await asyncio.sleep(0)
         writer.close()
         await ended
@@ -141,6 +141,22 @@ async def test_a_truncated_body_leaves_nothing(tmp_path: Path):
         assert r.service.storage_status().folders[0].reserved_bytes == 0
         assert not r.piece_path(root).exists()
         assert (await r.put(data))[0] == 201  # and it can be sent again
+
+
+async def test_an_upload_that_stands_still_gives_its_room_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(intake, "IDLE_S", 0.02)
+    async with rig(tmp_path) as r:
+        data, go_on = noise(MIB), asyncio.Event()
+
+        async def body():
+            yield data[:1000]
+            await go_on.wait()
+
+        headers = {**r.headers(data), "Content-Length": str(len(data))}
+        async with r.client.put(f"/storage/pieces/{seal(data).root.hex()}", data=body(), headers=headers) as response:
+            assert (response.status, (await response.json())["code"]) == (408, "too-slow")
+        assert r.leftovers == []
+        assert r.service.storage_status().folders[0].reserved_bytes == 0
 
 
 async def test_a_refused_upload_sends_no_bytes_when_it_asks_first(tmp_path: Path):

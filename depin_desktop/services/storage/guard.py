@@ -114,7 +114,8 @@ class Watch(Generic[Result]):
         """
         if self._pending is None:
             self._pending = self._start(work)
-        return await asyncio.wait_for(asyncio.shield(self._pending), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await asyncio.shield(self._pending)
 
     def _start(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
         loop = asyncio.get_running_loop()
