@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 
 import click
 
@@ -60,6 +61,7 @@ def describe(status: WalletStatus) -> str:
 @command
 async def history(context: Context, limit: int) -> None:
     """List what came and went, the newest first."""
+    entries: Sequence[HistoryEntry]
     try:
         async with EngineClient(context.home) as client:
             entries = await client.history(limit)

@@ -37,6 +37,7 @@ from depin_desktop.engine.settings import Settings
 from depin_desktop.hardware.inventory import take_inventory
 from depin_desktop.hardware.watch import HardwareWatch
 from depin_desktop.services.storage.service import Provider, StorageService
+from depin_desktop.services.storage.status import Earned
 from depin_desktop.wallet.joining import joined_network
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Engine:
             Provider(self.keys.owner, self.keys.operator, self.keys.node.node_id),
             self.network,
             sharing=lambda: self.settings.sharing,
+            earned=self._earned,
         )
         self.joined: Joined | None = None
         self.reporting = Cycle("engine/status", STATUS_EVERY_S, self._report)
@@ -207,6 +209,10 @@ class Engine:
         self.reporting.trigger()
         if self.joined is not None:
             self.joined.offer_again()
+
+    def _earned(self) -> Earned:
+        figures = self.joined.figures if self.joined else Figures()
+        return Earned(figures.earned_today, figures.earned_total)
 
     def _need_joined(self) -> Joined:
         if self.joined is None:

@@ -35,7 +35,7 @@ from depin_desktop.services.storage.rates import Rates
 from depin_desktop.services.storage.reading import FreeOfCharge, Paywall, Reading
 from depin_desktop.services.storage.scrubber import Scrubber
 from depin_desktop.services.storage.sharing import Sharing
-from depin_desktop.services.storage.status import Books, Moment, read_books, storage_status
+from depin_desktop.services.storage.status import Books, Earned, Moment, read_books, storage_status
 from depin_desktop.services.storage.store import PieceStore
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ class StorageService:
         database: open.
         network: the profile; its period and suggested prices hold until a chain is connected and a price is set.
         sharing: whether the owner's one switch is on.
+        earned: the ledger's sums, which count reads too; what the rows here know of proofs where absent.
         clock: the wall clock.
     """
 
@@ -74,6 +75,7 @@ class StorageService:
         network: Network,
         *,
         sharing: Callable[[], bool] = lambda: True,
+        earned: Callable[[], Earned] | None = None,
         limits: IntakeLimits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -81,6 +83,7 @@ class StorageService:
         self._provider = provider
         self._network = network
         self._sharing_on = sharing
+        self._earned = earned
         self._clock = clock
         self._tasks = Tasks("storage")
         self._draining = False
@@ -241,6 +244,7 @@ class StorageService:
             next_proof_at=self._round.next_proof_at,
             price_per_tib_month=self._price,
             price_per_gib_read=self._read_price,
+            earned=self._earned() if self._earned else self._books.earned,
         )
         schedule = None if self._link is None else self._link.schedule
         return storage_status(self._books, self._folders, self._rates, schedule, moment, self._clock)

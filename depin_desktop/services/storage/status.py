@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from depin_desktop.api.models import (
     DataSetStatus,
@@ -23,6 +24,16 @@ from depin_desktop.services.storage.rates import Rates
 from depin_desktop.services.storage.store import PieceStore
 
 
+class Earned(NamedTuple):
+    """Base units since local midnight, and in total."""
+
+    today: int = 0
+    total: int = 0
+
+
+NOTHING_YET = Earned()
+
+
 @dataclass(frozen=True)
 class Books:
     """What the rows said when they were last read; reading them again is cheap, but not free of a thread hop."""
@@ -31,8 +42,7 @@ class Books:
     contents: dict[str, Contents] = field(default_factory=dict)
     proofs: tuple[ProofRecord, ...] = ()
     damaged: int = 0
-    earned_today: int = 0
-    earned_total: int = 0
+    earned: Earned = NOTHING_YET
 
     @property
     def last_proven_at(self) -> float | None:
@@ -51,8 +61,7 @@ async def read_books(deals: DealStore, pieces: PieceStore, now: float) -> Books:
         contents=await deals.contents(),
         proofs=tuple(await deals.records()),
         damaged=await pieces.damaged(),
-        earned_today=await deals.earned(_midnight(now)),
-        earned_total=sum(one.paid for one in sets),
+        earned=Earned(await deals.earned(_midnight(now)), sum(one.paid for one in sets)),
     )
 
 
@@ -66,6 +75,7 @@ class Moment:
     next_proof_at: float | None
     price_per_tib_month: int
     price_per_gib_read: int
+    earned: Earned
 
 
 def storage_status(
@@ -91,7 +101,7 @@ def storage_status(
         )
     )
     return StorageStatus(
-        service=_service(books, state, reason),
+        service=_service(books, moment.earned, state, reason),
         folders=tuple(folder.snapshot() for folder in folders),
         data_sets=tuple(_data_set(one, books.contents.get(one.id, Contents()), schedule) for one in running),
         pieces=sum(folder.pieces for folder in folders),
@@ -105,14 +115,14 @@ def storage_status(
     )
 
 
-def _service(books: Books, state: ServiceState, reason: str) -> ServiceStatus:
+def _service(books: Books, earned: Earned, state: ServiceState, reason: str) -> ServiceStatus:
     return ServiceStatus(
         kind=ServiceKind.STORAGE,
         state=state,
         reason=reason,
         verified_at=books.last_proven_at,
-        earned_today=books.earned_today,
-        earned_total=books.earned_total,
+        earned_today=earned.today,
+        earned_total=earned.total,
     )
 
 
