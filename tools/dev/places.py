@@ -11,7 +11,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 LOCK = ROOT / "requirements.lock"
 CONTRACTS = ROOT / "resources" / "contracts"
-STATE = ROOT / ".depin"  # everything that running leaves behind; never committed
+# Everything that running leaves behind; never committed. Tests have theirs elsewhere.
+STATE = Path(os.environ.get("DEPIN_DEV_STATE") or ROOT / ".depin").absolute()
 LOGS = STATE / "logs"
 
 
