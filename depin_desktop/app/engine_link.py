@@ -7,6 +7,7 @@ get one coalesced signal at most four times a second, whatever the engine's pace
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import logging
 import time
@@ -84,20 +85,25 @@ class EngineLink(QObject):
         self._client = module.EngineClient(self.home)
         try:
             while True:
-                try:
-                    await self._session(self._client)
-                except UserFacingError as problem:
-                    await self._after_loss(problem)
-                except Exception:
-                    log.exception("the link to the engine failed")
-                    self._set_link(Phase.LOST, "Something went wrong inside the app; its log has the details.")
+                await self._attempt(self._client)
                 self._wake.clear()
-                try:
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self._backoff.next())
-                except TimeoutError:
-                    continue
         finally:
             await self._client.close()
+
+    async def _attempt(self, client: EngineClient) -> None:
+        """One session, from its beginning to its end; never raises but when cancelled."""
+        try:
+            try:
+                await self._session(client)
+            except UserFacingError as problem:
+                await self._after_loss(problem)
+        except UserFacingError as problem:
+            self._set_link(Phase.FAILED, problem.message, problem.remedy)
+        except Exception:
+            log.exception("the link to the engine failed")
+            self._set_link(Phase.LOST, "Something went wrong inside the app; its log has the details.")
 
     async def _session(self, client: EngineClient) -> None:
         self._hear(status=await client.connect())
@@ -286,12 +292,14 @@ class EngineLink(QObject):
         """Ends the engine that this app started, in an orderly way; one that ran before is left alone."""
         if not self.process.started:
             return
+        asked = False
         if self._client is not None:
             try:
                 await self._client.shutdown()
+                asked = True
             except UserFacingError as problem:
                 log.info("the engine did not take the request to stop: %s", problem.code)
-        await self.process.stop()
+        await self.process.stop(asked=asked)
 
 
 def _first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:

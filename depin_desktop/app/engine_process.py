@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from PySide6.QtCore import QProcess
 
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
 
-if TYPE_CHECKING:
-    import psutil
-
-STOP_TIMEOUT_S = 12.0
+STOP_TIMEOUT_S = 16.0  # a little more than the engine's own deadline
 MAX_SAID = 4000
 
 
@@ -29,60 +24,55 @@ class EngineProcess:
     def __init__(self, home: Home, command: list[str] | None = None) -> None:
         self._home = home
         self._command = command or [sys.executable, "-m", "depin_desktop.cli", "engine", "--home", str(home.root)]
-        self._pid: int | None = None
-        self._born: float | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def started(self) -> bool:
         """Whether this app started an engine."""
-        return self._pid is not None
+        return self._process is not None
 
     @property
     def running(self) -> bool:
         """Whether the engine that this app started is still there."""
-        return self._find() is not None
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, once started."""
+        return self._process.pid if self._process is not None else None
 
     @property
     def _log(self) -> Path:
         return self._home.logs / "engine-start.log"
 
     async def start(self) -> None:
-        """Starts it detached, with what it says on standard error kept in the home's logs.
+        """Starts it in a session of its own, with what it says on standard error kept in the home's logs.
 
         Raises:
             UserFacingError: the operating system refused.
         """
-        await asyncio.to_thread(self._prepare_log)
-        process = QProcess()
-        process.setProgram(self._command[0])
-        process.setArguments(self._command[1:])
-        process.setStandardInputFile(QProcess.nullDevice())
-        process.setStandardOutputFile(QProcess.nullDevice())
-        process.setStandardErrorFile(str(self._log))
-        started, pid = process.startDetached()
-        if not started:
-            raise UserFacingError(
-                "The engine could not be started.", "Check that the installation is whole.", code="engine-not-started"
-            )
-        self._pid = int(pid)
-        found = self._find()
-        self._born = found.create_time() if found else None
-
-    def _prepare_log(self) -> None:
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._log.unlink(missing_ok=True)
-
-    def _find(self) -> psutil.Process | None:
-        import psutil  # not needed before an engine was started
-
-        if self._pid is None:
-            return None
         try:
-            process = psutil.Process(self._pid)
-            same = self._born is None or process.create_time() == self._born
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.Error:
-            return None
+            self._process = await asyncio.to_thread(self._start)
+        except OSError as error:
+            raise UserFacingError(
+                f"The engine could not be started ({error.strerror}).",
+                "Check that the installation is whole and the disk is not full.",
+                code="engine-not-started",
+            ) from error
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        # Detached: neither Ctrl-C in the window's terminal nor the window's end may reach it.
+        detached = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+        with self._log.open("wb") as said:
+            return subprocess.Popen(  # noqa: S603  # our own command line, no shell
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+                creationflags=detached,
+            )
 
     async def last_words(self) -> str:
         """The last line that the engine wrote before it ended, or nothing."""
@@ -97,21 +87,15 @@ class EngineProcess:
 
         return await asyncio.to_thread(read)
 
-    async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Waits for its end, after asking it by signal; kills it when it does not come."""
-        import psutil
-
-        process = self._find()
-        if process is None:
+    async def stop(self, *, asked: bool, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Waits for its end. One that was not `asked` over the API is asked by signal; one that stays is killed."""
+        process = self._process
+        if process is None or process.poll() is not None:
             return
-
-        def end() -> None:
-            try:
-                process.terminate()
-                process.wait(timeout_s)
-            except psutil.TimeoutExpired:
-                process.kill()
-            except psutil.NoSuchProcess:
-                return
-
-        await asyncio.to_thread(end)
+        if not asked:
+            process.terminate()
+        try:
+            await asyncio.to_thread(process.wait, timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)

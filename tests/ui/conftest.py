@@ -16,6 +16,7 @@ os.environ.setdefault("QT_API", "pyside6")
 
 import pytest
 import pytest_asyncio
+import pytestqt.plugin
 import qasync
 from PySide6.QtCore import QEvent
 from PySide6.QtTest import QTest
@@ -30,6 +31,10 @@ from depin_desktop.core.home import Home
 
 from . import samples
 from .small_engine import SmallEngine
+
+# pytest-qt turns Qt's loop over between the phases of each test. asyncio's callbacks would then run while no loop is
+# "running", and fail; tests here process events themselves where they want to.
+pytestqt.plugin._process_events = lambda: None
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ The door is the real one (`depin_desktop.api.server`), so everything between a c
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ class SmallEngine:
         self._server: ApiServer | None = None
         self.bus = EventBus()
         self.asked: list[Any] = []
+        self.request = asyncio.Condition()
         self.refusal: UserFacingError | None = None
         self.shutdown_wanted = False
         self.now: EngineStatus = samples.status()
@@ -53,8 +55,10 @@ class SmallEngine:
     def publish(self, topic: str, data: Any) -> None:
         self.bus.publish(topic, data)
 
-    def _take(self, request: Any) -> None:
-        self.asked.append(request)
+    async def _take(self, request: Any) -> None:
+        async with self.request:
+            self.asked.append(request)
+            self.request.notify_all()
         refusal, self.refusal = self.refusal, None
         if refusal is not None:
             raise refusal
@@ -77,7 +81,7 @@ class SmallEngine:
         return [entry for entry in self.entries if before is None or entry.at < before][:limit]
 
     async def share_storage(self, request: ShareStorage) -> StorageStatus:
-        self._take(request)
+        await self._take(request)
         folders = list(self.storing.folders)
         for index, folder in enumerate(folders):
             if folder.path == request.path:
@@ -88,7 +92,7 @@ class SmallEngine:
         return self._store(folders)
 
     async def unshare_storage(self, request: UnshareStorage) -> StorageStatus:
-        self._take(request)
+        await self._take(request)
         return self._store(
             [
                 folder.model_copy(update={"state": FolderState.LEAVING}) if folder.path == request.path else folder
@@ -102,7 +106,7 @@ class SmallEngine:
         return self.storing
 
     async def set_sharing(self, on: bool) -> EngineStatus:
-        self._take(on)
+        await self._take(on)
         self.now = self.now.model_copy(update={"sharing": on})
         self.publish("status", self.now)
         return self.now

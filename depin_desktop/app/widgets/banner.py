@@ -164,7 +164,9 @@ class Toast(Card):
 
 
 class Toasts(QObject):
-    """The stack of toasts at the lower right of a window."""
+    """The stack of toasts at the lower right of a window. Signals: `said(toast)`."""
+
+    said = Signal(object)
 
     def __init__(self, over: QWidget, *, above: int = 56) -> None:
         super().__init__(over)
@@ -194,6 +196,7 @@ class Toasts(QObject):
             self.shown[0].dismiss()
         toast.show()
         self._place()
+        self.said.emit(toast)
         return toast
 
     def dismiss_all(self) -> None:
