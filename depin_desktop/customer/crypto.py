@@ -56,14 +56,15 @@ class SegmentCipher:
         self._bound = struct.pack(">QQ", index, geometry.size)
         self._geometry = geometry
 
-    def encrypt(self, plain: Buffer, out: memoryview) -> None:
-        """Encrypts the whole segment into `out`, as long as the geometry's `sealed` says; what follows stays as is."""
+    def encrypt(self, chunks: range, plain: Buffer, out: memoryview) -> None:
+        """Encrypts consecutive chunks, whose plaintext is `plain`, to their places in the whole ciphertext `out`."""
         source, layout = memoryview(plain), self._geometry
-        for chunk in range(layout.chunks):
+        base = layout.plain_span(chunks.start)[0]
+        for chunk in chunks:
             start, end = layout.plain_span(chunk)
             at = layout.sealed_offset(chunk)
             self._aes.encrypt_into(
-                _nonce(chunk), source[start:end], self._bound, out[at : at + end - start + layout.tag]
+                _nonce(chunk), source[start - base : end - base], self._bound, out[at : at + end - start + layout.tag]
             )
 
     def decrypt(self, chunk: int, sealed: Buffer, out: memoryview) -> None:

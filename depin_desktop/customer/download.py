@@ -37,7 +37,13 @@ from depin_desktop.sealing import seal
 log = logging.getLogger(__name__)
 
 WINDOW = 2
+AHEAD = 64
+"""A deposit covers so many segments at once; one for a whole very large file would tie up too much."""
 MAX_MANIFEST_BYTES = 1 << 26
+CHUNKS_AT_ONCE = 16
+
+Sink = Callable[[int, memoryview], None]
+"""sink(offset in the segment, plaintext), called in a thread; the memory is used again after it returns."""
 
 
 class FetchedFile(BaseModel):
@@ -107,14 +113,14 @@ class StoredPieces:
     async def fetch_to(self, out: Path, progress: Progress | None) -> None:
         """Writes the whole file beside `out` and renames it into place."""
         done, size = 0, self.manifest.size
+        stored = max(1, sum(self.manifest.geometry(at).sealed for at in range(len(self.manifest.segments))))
         temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
 
         def count(arrived: int) -> None:
             nonlocal done
             done += arrived
             if progress is not None:
-                stored = sum(self.manifest.geometry(at).sealed for at in range(len(self.manifest.segments)))
-                progress(min(size, done * size // max(1, stored)), size)
+                progress(min(size, done * size // stored), size)
 
         self.arrived = count
         try:
@@ -138,8 +144,8 @@ class StoredPieces:
 
         async def one(index: int) -> None:
             try:
-                plain = await self.segment(index)
-                await asyncio.to_thread(file.write_at, index * self.manifest.segment_bytes, plain)
+                base = index * self.manifest.segment_bytes
+                await self._open_segment(index, lambda at, part: file.write_at(base + at, part))
             finally:
                 window.release()
 
@@ -151,8 +157,10 @@ class StoredPieces:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    async def segment(self, index: int) -> bytearray:
-        """One segment's plaintext from any `needed` honest providers.
+    async def _open_segment(self, index: int, sink: Sink) -> None:
+        """Gives one segment's plaintext to `sink` (in a thread), from any `needed` honest providers.
+
+        What `sink` got counts only once this returns: a part may come again after a provider turned out to have lied.
 
         Raises:
             UserFacingError: too few of them answer with what was stored.
@@ -163,7 +171,8 @@ class StoredPieces:
             while True:
                 shares = await gathering.enough()
                 try:
-                    return await asyncio.to_thread(self._open_segment, index, geometry, shares)
+                    await asyncio.to_thread(self._decrypt, index, geometry, shares, sink)
+                    return
                 except crypto.Tampered:
                     roots = await asyncio.to_thread(lambda held: {at: seal(held[at]).root for at in held}, shares)
                     wrong = [at for at, root in roots.items() if root != segment.roots[at]]
@@ -178,13 +187,12 @@ class StoredPieces:
     def _cipher(self, index: int, geometry: Geometry) -> crypto.SegmentCipher:
         return crypto.SegmentCipher(self._locator.key, self.manifest.segments[index].id, index, geometry)
 
-    def _open_segment(self, index: int, geometry: Geometry, shares: dict[int, coding.Buffer]) -> bytearray:
+    def _decrypt(self, index: int, geometry: Geometry, shares: dict[int, coding.Buffer], sink: Sink) -> None:
         primary = coding.decode(shares, self.manifest.needed, self.manifest.total)
-        plain, cipher = bytearray(geometry.size), self._cipher(index, geometry)
-        view = memoryview(plain)
+        cipher = self._cipher(index, geometry)
         for span in geometry.spans(range(geometry.chunks)):
-            _open_span(cipher, geometry, span, memoryview(primary[span.share])[span.start : span.end], view)
-        return plain
+            sealed = memoryview(primary[span.share])[span.start : span.end]
+            _open_span(cipher, geometry, span, sealed, sink)
 
     # --- ranges ---------------------------------------------------------------------------------------------------
 
@@ -202,17 +210,22 @@ class StoredPieces:
         geometry = self.manifest.geometry(index)
         chunks = geometry.chunks_of(start, end)
         first = geometry.plain_span(chunks.start)[0]
-        plain = bytearray(geometry.plain_span(chunks.stop - 1)[1])  # from the segment's begin: offsets stay simple
-        view, cipher = memoryview(plain), self._cipher(index, geometry)
+        plain = bytearray(geometry.plain_span(chunks.stop - 1)[1] - first)
+        cipher = self._cipher(index, geometry)
+
+        def keep(at: int, part: memoryview) -> None:
+            low, high = max(at, first), min(at + len(part), first + len(plain))
+            if low < high:
+                plain[low - first : high - first] = part[low - at : high - at]
+
         try:
             spans = list(geometry.spans(chunks))
             for span, data in zip(spans, await asyncio.gather(*(self._span(index, s) for s in spans)), strict=True):
-                await asyncio.to_thread(_open_span, cipher, geometry, span, memoryview(data), view)
+                await asyncio.to_thread(_open_span, cipher, geometry, span, memoryview(data), keep)
         except (crypto.Tampered, UserFacingError) as error:
             log.info("a range is read again from whole pieces: %s", error)
-            return bytes((await self.segment(index))[start:end])
-        assert first <= start
-        return bytes(view[start:end])
+            await self._open_segment(index, keep)
+        return bytes(memoryview(plain)[start - first : end - first])
 
     async def _span(self, index: int, span: ShareSpan) -> coding.Buffer:
         """A range of one share: from its holder, or decoded from the same range of others."""
@@ -254,7 +267,8 @@ class StoredPieces:
         """
         owner, began = self._holder(index, share), time.monotonic()
         size = self.manifest.geometry(index).share
-        expect = sum(self.manifest.geometry(at).share for at in range(index, len(self.manifest.segments)))
+        ahead = range(index, min(index + AHEAD, len(self.manifest.segments)))
+        expect = sum(self.manifest.geometry(at).share for at in ahead)
         try:
             client = await _client(self._tools, owner)
             root = self.manifest.segments[index].roots[share]
@@ -312,14 +326,17 @@ async def _read(
 
 
 def _open_span(
-    cipher: crypto.SegmentCipher, geometry: Geometry, span: ShareSpan, sealed: memoryview, plain: memoryview
+    cipher: crypto.SegmentCipher, geometry: Geometry, span: ShareSpan, sealed: memoryview, sink: Sink
 ) -> None:
-    """Decrypts the chunks of one span into their places in the segment's plaintext."""
-    base = geometry.sealed_offset(span.chunks.start)
-    for chunk in span.chunks:
-        start, end = geometry.plain_span(chunk)
-        at = geometry.sealed_offset(chunk) - base
-        cipher.decrypt(chunk, sealed[at : at + end - start + geometry.tag], plain[start:end])
+    """Decrypts the chunks of one span and gives them on, some at a time."""
+    base, scratch = geometry.sealed_offset(span.chunks.start), memoryview(bytearray(CHUNKS_AT_ONCE * geometry.chunk))
+    for chunks in geometry.groups(span.chunks, CHUNKS_AT_ONCE):
+        low, high = geometry.plain_span(chunks.start)[0], geometry.plain_span(chunks.stop - 1)[1]
+        for chunk in chunks:
+            start, end = geometry.plain_span(chunk)
+            at = geometry.sealed_offset(chunk) - base
+            cipher.decrypt(chunk, sealed[at : at + end - start + geometry.tag], scratch[start - low : end - low])
+        sink(low, scratch[: high - low])
 
 
 class _Placer:
@@ -329,9 +346,8 @@ class _Placer:
         self._file = file
         self._alone = threading.Lock()
 
-    def write_at(self, offset: int, data: bytearray) -> None:
+    def write_at(self, offset: int, part: memoryview) -> None:
         with self._alone:
             self._file.seek(offset)
-            view = memoryview(data)
-            while len(view):
-                view = view[self._file.write(view) :]
+            while len(part):
+                part = part[self._file.write(part) :]

@@ -74,6 +74,12 @@ class Geometry:
         """The chunks that hold the plaintext bytes from `start` up to `end`."""
         return range(start // self.chunk, -(-end // self.chunk))
 
+    @staticmethod
+    def groups(chunks: range, size: int) -> Iterator[range]:
+        """`chunks` cut into runs of at most `size`."""
+        for first in range(chunks.start, chunks.stop, size):
+            yield range(first, min(first + size, chunks.stop))
+
     def spans(self, chunks: range) -> Iterator[ShareSpan]:
         """Where consecutive chunks lie: one span in each share that holds some of them."""
         for share in range(self.needed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from depin_desktop.customer.layout import Geometry, segment_size
 from depin_desktop.sealing import seal
 
 HEAD_BYTES = 64 * 1024
+CHUNKS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -56,45 +58,51 @@ class Source:
         digest = hashlib.sha256(head).hexdigest()[:32]
         return Source(path, status.st_size, f"{status.st_size}:{status.st_mtime_ns}:{digest}")
 
-    def read(self, start: int, length: int) -> bytearray:
-        """`length` bytes from `start`.
+    def pieces(
+        self, index: int, segment_bytes: int, key: bytes, segment_id: bytes, code: tuple[int, int]
+    ) -> list[Piece]:
+        """One segment read, encrypted, coded and sealed: a piece for each slot.
 
         Raises:
             UserFacingError: the file has become shorter or cannot be read any more.
         """
-        data = bytearray(length)
-        view, got = memoryview(data), 0
+        needed, total = code
+        geometry = Geometry(segment_size(self.size, index, segment_bytes), needed)
+        sealed = bytearray(geometry.share * needed)
+        cipher = crypto.SegmentCipher(key, segment_id, index, geometry)
         try:
-            with self.path.open("rb", buffering=0) as file:
-                file.seek(start)
-                while got < length and (count := file.readinto(view[got:])):
-                    got += count
+            self._encrypt(index * segment_bytes, geometry, cipher, memoryview(sealed))
         except OSError as error:
             raise UserFacingError(
                 f"{self.path} cannot be read ({error.strerror or error}).", "Check the disk.", code="unreadable-file"
             ) from error
-        if got < length:
-            raise UserFacingError(
-                f"{self.path} has become shorter while it was being stored.",
-                "Store it again when nothing changes it.",
-                code="file-changed",
-                status=409,
-            )
-        return data
-
-    def pieces(
-        self, index: int, segment_bytes: int, key: bytes, segment_id: bytes, code: tuple[int, int]
-    ) -> list[Piece]:
-        """One segment read, encrypted, coded and sealed: a piece for each slot."""
-        needed, total = code
-        plain = self.read(index * segment_bytes, segment_size(self.size, index, segment_bytes))
-        geometry = Geometry(len(plain), needed)
-        sealed = bytearray(geometry.share * needed)
-        crypto.SegmentCipher(key, segment_id, index, geometry).encrypt(plain, memoryview(sealed))
         shares = coding.encode(sealed, geometry.share, needed, total)
         if needed == 1:
             return [sealed_piece(shares[0])] * total
         return [sealed_piece(share) for share in shares]
+
+    def _encrypt(self, start: int, geometry: Geometry, cipher: crypto.SegmentCipher, out: memoryview) -> None:
+        scratch = memoryview(bytearray(min(geometry.size, CHUNKS_AT_ONCE * geometry.chunk)))
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(start)
+            for chunks in geometry.groups(range(geometry.chunks), CHUNKS_AT_ONCE):
+                low, high = geometry.plain_span(chunks.start)[0], geometry.plain_span(chunks.stop - 1)[1]
+                part = scratch[: high - low]
+                self._fill(file, part)
+                cipher.encrypt(chunks, part, out)
+
+    def _fill(self, file: io.FileIO, part: memoryview) -> None:
+        got = 0
+        while got < len(part):
+            count = file.readinto(part[got:])
+            if not count:
+                raise UserFacingError(
+                    f"{self.path} has become shorter while it was being stored.",
+                    "Store it again when nothing changes it.",
+                    code="file-changed",
+                    status=409,
+                )
+            got += count
 
 
 def sealed_piece(data: coding.Buffer) -> Piece:

@@ -74,6 +74,7 @@ class _Upload:
         self._segments: dict[int, SegmentRow] = {}
         self._pieces: dict[tuple[int, int], PieceRow] = {}
         self._sent = 0
+        self._whole = sum(self._geometry(at).share for at in range(self._count)) * row.total
         self._chain_s = 0.0
         self.progress: Progress | None = None
 
@@ -291,8 +292,7 @@ class _Upload:
 
     def _count_sent(self, count: int) -> None:
         self._sent += count
-        whole = sum(self._geometry(at).share for at in range(self._count)) * self._row.total
-        self._report(min(self._sent, whole) * self._row.size // max(1, whole))
+        self._report(min(self._sent, self._whole) * self._row.size // max(1, self._whole))
 
     def _report(self, done: int) -> None:
         if self.progress is not None:

@@ -94,7 +94,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class Takings:
-    """What one payer paid for one kind of thing within one hour that begins at `at`."""
+    """What one payer paid for one kind of thing (the description's first word) in the hour that begins at `at`."""
 
     at: float
     payer: str
@@ -168,7 +168,7 @@ class ChannelStore:
             since = current.unclaimed_since or now
             charged = replace(current, book=book, signature=newest, unclaimed_since=since)
             _write(connection, charged)
-            _take(connection, now, charged.config.payer, what, price)
+            _take(connection, now, charged.config.payer, what.partition(" ")[0], price)
             if identifier:
                 _allow_repeat(connection, channel.id, total, identifier, request, now)
             return charged, False

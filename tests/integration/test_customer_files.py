@@ -11,6 +11,7 @@ import pytest
 
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.units import MIB
+from depin_desktop.customer import upload
 from depin_desktop.customer.session import Customer
 
 from .customer_world import content, sellers, write
@@ -115,7 +116,10 @@ async def test_a_stream_is_stored_like_a_file(network, make_home) -> None:
         assert (await customer.find("greeting")) == stored.model_copy(update={"transfer_s": 0, "chain_s": 0})
 
 
-async def test_what_is_missing_is_said_before_anything_is_sent(network, make_home, tmp_path: Path) -> None:
+async def test_what_is_missing_is_said_before_anything_is_sent(
+    network, make_home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload, "OFFERS_TIMEOUT_S", 1.0)
     write(tmp_path / "original.bin", 100_000)
     async with Customer.open(await make_home("customer")) as customer:
         with pytest.raises(UserFacingError) as none:
@@ -226,6 +230,18 @@ async def test_puts_share_a_data_set_and_are_funded_to_the_unit(network, chain, 
         assert state.expires >= await chain.now() + TERM_S
         assert state.expires <= await chain.now() + TERM_S * 9 // 8
         assert provider.owner == state.provider
+
+
+async def test_puts_at_the_same_time_do_not_get_in_each_others_way(network, chain, make_home, tmp_path: Path) -> None:
+    async with sellers(make_home, network, 1), Customer.open(await make_home("customer")) as customer:
+        data = [write(tmp_path / f"{seed}.bin", 50_000 + seed, seed) for seed in range(4)]
+        stored = await asyncio.gather(*(put(customer, tmp_path / f"{seed}.bin") for seed in range(4)))
+        for seed, file in enumerate(stored):
+            assert await customer.read(file.locator, 0, 10**6) == data[seed]
+        pieces = [place for file in stored for place in await customer._catalogue.pieces_of(file.locator)]
+        assert len({(set_id, piece_id) for _, set_id, piece_id in pieces}) == 8
+        (set_id,) = {set_id for _, set_id, _ in pieces}
+        assert (await chain.deals.data_set(set_id)).piece_count == 8
 
 
 async def test_a_removed_file_is_no_longer_paid(network, chain, warp, make_home, tmp_path: Path) -> None:

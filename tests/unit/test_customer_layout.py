@@ -40,7 +40,7 @@ def sealed_segment(size: int, needed: int, seed: int = 1) -> tuple[bytes, bytear
     plain, geometry = random.Random(seed).randbytes(size), Geometry(size, needed)
     cipher = crypto.SegmentCipher(b"k" * 32, b"i" * 16, 7, geometry)
     sealed = bytearray(geometry.share * needed)
-    cipher.encrypt(plain, memoryview(sealed))
+    cipher.encrypt(range(geometry.chunks), plain, memoryview(sealed))
     return plain, sealed, cipher, geometry
 
 
@@ -102,7 +102,7 @@ def test_a_chunk_verifies_only_at_its_own_place() -> None:
     geometry = Geometry(2 * MAX_CHUNK_BYTES, 1)
     plain = bytes(geometry.size)
     sealed = bytearray(geometry.sealed)
-    crypto.SegmentCipher(b"k" * 32, b"i" * 16, 0, geometry).encrypt(plain, memoryview(sealed))
+    crypto.SegmentCipher(b"k" * 32, b"i" * 16, 0, geometry).encrypt(range(geometry.chunks), plain, memoryview(sealed))
     first, out = memoryview(sealed)[: geometry.chunk + TAG_BYTES], memoryview(bytearray(geometry.chunk))
     strangers = (
         (crypto.SegmentCipher(b"k" * 32, b"i" * 16, 0, geometry), 1),

@@ -120,14 +120,14 @@ def test_what_presses_is_claimed_before_it_is_cheap() -> None:
     price=st.integers(1, 10**24),
     missing=st.integers(1, 10**24),
     minimum=st.integers(0, 10**24),
-    used=st.integers(0, 10**24),
+    wished=st.integers(0, 10**24),
     allowed=st.integers(0, 10**25),
 )
 def test_a_deposit_covers_what_is_needed_and_stays_within_the_budget(
-    price: int, missing: int, minimum: int, used: int, allowed: int
+    price: int, missing: int, minimum: int, wished: int, allowed: int
 ) -> None:
     amount = policy.deposit_amount(
-        price, missing=missing, minimum=minimum, used=used, allowed=allowed, policy=policy.DepositPolicy()
+        price, missing=missing, minimum=minimum, wished=wished, allowed=allowed, policy=policy.DepositPolicy()
     )
     if amount is None:
         assert max(missing, minimum) > allowed
