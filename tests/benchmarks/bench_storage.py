@@ -68,6 +68,7 @@ async def rows(size: int, rounds: int, tahoe_program: str | None) -> list[Row]:
             Row("put, chain part", ours.chain_s, "s"),
         ]
         if tahoe_program:
+            (folder / "tahoe").mkdir()
             theirs = await tahoe.measure(Path(tahoe_program), folder / "tahoe", size)
             found += [
                 Row("put, whole path", ours.put, "MB/s", theirs.put, "Tahoe-LAFS 1.20", "≥ 3"),
