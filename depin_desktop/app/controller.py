@@ -12,8 +12,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from depin_desktop.api.models import HistoryEntry, SharedFolder
-from depin_desktop.app.backup import BackupDialog
-from depin_desktop.app.dialogs import ConfirmDialog, ShareDialog
+from depin_desktop.app.dialogs import ConfirmDialog, Dialog, ShareDialog
 from depin_desktop.app.engine_link import EngineLink
 from depin_desktop.app.loop import Jobs
 from depin_desktop.app.presenters import storage as say
@@ -39,7 +38,7 @@ class Controller(QObject):
         self._window, self.link, self._toasts = window, link, toasts
         self.jobs = Jobs(self.show_problem)
         self.switching = False
-        self.dialog: ShareDialog | ConfirmDialog | BackupDialog | None = None
+        self.dialog: Dialog | None = None
 
     def show_problem(self, problem: UserFacingError) -> None:
         """A request was refused or did not arrive."""
@@ -68,7 +67,7 @@ class Controller(QObject):
         dialog.shared.connect(self._share)
         self._open(dialog)
 
-    def _open(self, dialog: ShareDialog | ConfirmDialog | BackupDialog) -> None:
+    def _open(self, dialog: Dialog) -> None:
         self.dialog = dialog
         dialog.finished.connect(self._closed)
         dialog.open()
@@ -149,6 +148,8 @@ class Controller(QObject):
             )
 
     def back_up(self) -> None:
+        from depin_desktop.app.backup import BackupDialog  # rarely needed, and not for the first window
+
         dialog = BackupDialog(self._window, self.link.home, self.jobs)
         dialog.finished.connect(lambda: self.refresh())
         self._open(dialog)

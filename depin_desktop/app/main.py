@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QApplication
 
 from depin_desktop import __version__
 from depin_desktop.app.engine_link import EngineLink
-from depin_desktop.app.first_run import FirstRun
 from depin_desktop.app.loop import Jobs, run
 from depin_desktop.app.preferences import Preferences
 from depin_desktop.app.theme import Appearance, Theme
@@ -75,6 +74,8 @@ async def _live(application: QApplication, options: argparse.Namespace, quitting
 
 async def _first_run(home: Home, network_file: str, quitting: asyncio.Event) -> bool:
     """Whether the home became usable."""
+    from depin_desktop.app.first_run import FirstRun  # not needed at any other start
+
     page = FirstRun(home, network_file)
     ready = asyncio.Event()
     page.done.connect(ready.set)

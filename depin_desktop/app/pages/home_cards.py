@@ -84,7 +84,7 @@ class StorageCard(Card):
         self.lines = [Text("", "secondary", "muted", elide=ELIDE) for _ in range(2)]
         self.plot = Plot(0, tell=self._tell, empty=tr("No transfers yet"), height=56)
         self.plot.setMaximumHeight(170)
-        self.caption = Text(tr("In and out, last hour"), "caption", "muted", elide=ELIDE)
+        self.caption = Text("", "caption", "muted", elide=ELIDE)
         self.bars = ProofBars()
         self.bars.setFixedHeight(42)
         self.bars_caption = Text("", "caption", "muted", elide=ELIDE)
@@ -143,6 +143,7 @@ class StorageCard(Card):
         for label, text in zip(self.lines, view.lines, strict=True):
             label.say(text)
         self.plot.show_points([(point.at, point.received + point.sent) for point in rates])
+        self.caption.say(tr("In and out since {time}", time=clock(rates[0].at)) if len(rates) > 1 else "")
         self.bars.show_bars(proofs.bars, proofs.sentence)
         self.bars_caption.say(tr("Proofs: {good} {of}", good=proofs.proven, of=proofs.of) if proofs.bars else "")
         self.foot.say(view.foot.text, view.foot.tone, view.foot.tip)
@@ -202,6 +203,8 @@ class MachineCard(Card):
 
 
 class _ActivityRow(QWidget):
+    """Time, title, detail and amount; the amount is beside the title, or below it where the title needs the room."""
+
     HEIGHT = 57
 
     def __init__(self, parent: QWidget) -> None:
@@ -211,25 +214,35 @@ class _ActivityRow(QWidget):
         self.title = Text("", "body", elide=ELIDE)
         self.detail = Text("", "caption", "muted", elide=ELIDE)
         self.amount = Text("", "strong")
-        top = QHBoxLayout()
-        top.setSpacing(8)
-        top.addWidget(self.title, 1)
-        top.addWidget(self.amount)
-        words = QVBoxLayout()
-        words.setSpacing(2)
-        words.addLayout(top)
-        words.addWidget(self.detail)
-        words.addStretch(1)
+        self._below: bool | None = None
+        self._words = QGridLayout()
+        self._words.setHorizontalSpacing(8)
+        self._words.setVerticalSpacing(1)
+        self._words.setColumnStretch(0, 1)
+        self._words.setRowStretch(2, 1)
         row = QHBoxLayout()
-        row.setSpacing(8)
+        row.setSpacing(0)
         row.addWidget(self.time, 0, Qt.AlignmentFlag.AlignTop)
-        row.addLayout(words, 1)
+        row.addLayout(self._words, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 8, 0, 0)
         column.setSpacing(0)
         column.addLayout(row, 1)
         self.rule = Rule()
         column.addWidget(self.rule)
+
+    def arrange(self) -> None:
+        """Finds the amount's place for the present width and texts."""
+        needed = self.title.sizeHint().width() + self.amount.sizeHint().width() + 8
+        below = bool(self.amount.text()) and needed > self.width() - self.time.width()
+        if below == self._below:
+            return
+        self._below = below
+        for widget in (self.title, self.detail, self.amount):
+            self._words.removeWidget(widget)
+        self._words.addWidget(self.title, 0, 0, 1, 2 if below else 1)
+        self._words.addWidget(self.detail, 1, 0, 1, 1 if below else 2)
+        self._words.addWidget(self.amount, 1 if below else 0, 1)
 
 
 class ActivityList(QWidget):
@@ -273,6 +286,7 @@ class ActivityList(QWidget):
             row.setVisible(index < shown)
             row.rule.setVisible(index < shown - 1)
             row.setGeometry(0, index * _ActivityRow.HEIGHT, self.width(), _ActivityRow.HEIGHT)
+            row.arrange()
 
 
 class ActivityCard(Card):

@@ -24,7 +24,7 @@ from depin_desktop.app.words import clock, tr
 from depin_desktop.core.units import format_rate
 
 TWO_COLUMNS_PX = 860
-MOST_ROWS = 8
+MOST_ROWS = 60  # beyond that the table scrolls by itself
 
 
 class StoragePage(Page):

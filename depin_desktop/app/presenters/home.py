@@ -24,6 +24,7 @@ from depin_desktop.app.words import (
 from depin_desktop.core.units import format_size, format_tokens
 
 MAX_ROWS_OF_A_KIND = 3
+LEAST_POINTS = 7
 TOLD_BY_CARDS = ("Nothing is shared yet", "Your wallet is not backed up")
 NO_WORDS = Words("")
 
@@ -144,7 +145,11 @@ def earnings(known: Known) -> Earnings:
 
 def earnings_series(status: EngineStatus | None) -> list[tuple[float, float]]:
     """Points of the earnings plot: (start of the bucket, whole tokens)."""
-    return [(point.at, point.amount / 1e18) for point in status.earnings] if status else []
+    if status is None or not any(point.amount for point in status.earnings):
+        return []  # a line of zeros says less than the sentence that stands there otherwise
+    points = [(point.at, point.amount / 1e18) for point in status.earnings]
+    first = next(index for index, (_, amount) in enumerate(points) if amount)
+    return points[max(0, min(first - 1, len(points) - LEAST_POINTS)) :]  # not weeks from before there was anything
 
 
 def span_label(points: list[tuple[float, float]], at: float) -> str:

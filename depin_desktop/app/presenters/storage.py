@@ -24,6 +24,7 @@ GB = 10**9
 SMALLEST_SHARE = 20 * 10**6
 GUARD_SHARE = 20  # a twentieth of the disk stays free, as the engine has it for new folders
 GUARD_AT_MOST = 10 * GB
+NOW_POINTS = 5
 
 
 @dataclass(frozen=True)
@@ -264,8 +265,9 @@ def page_facts(storage: StorageStatus | None, now: float) -> Words:
 
 
 def current_rate(points: Sequence[RatePoint], direction: str) -> tuple[str, str]:
-    """The newest rate as (number, unit)."""
-    value = getattr(points[-1], direction) if points else 0.0
+    """The rate now as (number, unit): the mean of the newest points, so that it can be read before it changes."""
+    newest = [float(getattr(point, direction)) for point in points[-NOW_POINTS:]]
+    value = sum(newest) / len(newest) if newest else 0.0
     number, unit = format_rate(value).rsplit(" ", 1)
     return number, unit
 

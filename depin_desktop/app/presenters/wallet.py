@@ -87,6 +87,7 @@ HISTORY_RIGHT = frozenset({2})
 KINDS = {
     "storage": "Storage proven",
     "reads": "Pieces read",
+    "payout": "Paid out",
     "deposit": "Deposit",
     "transfer-in": "Received",
     "transfer-out": "Sent",
@@ -114,7 +115,9 @@ def history_cell(entry: HistoryEntry, column: int, now: float, symbol: str) -> W
             tip += ("\n" if tip else "") + tr("Fee {fee}", fee=exact_amount(entry.fee, COIN))
         return Words(text, "fault" if entry.kind == "slash" else "text", tip)
     if column == 2:
-        tone = "fault" if entry.kind == "slash" else "accent" if entry.amount > 0 else "text"
+        # A payout moves what was earned, and told, before: one accent for each token is enough.
+        gained = entry.amount > 0 and entry.kind != "payout"
+        tone = "fault" if entry.kind == "slash" else "accent" if gained else "text"
         return Words(signed_amount(entry.amount), tone, exact_amount(entry.amount, symbol))
     if column == 3:
         return Words(short_address(entry.counterparty) or "–", "muted", entry.counterparty)
