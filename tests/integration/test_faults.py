@@ -57,6 +57,7 @@ async def test_the_engine_goes_on_when_the_chain_was_away(tmp_path: Path) -> Non
             async with EngineClient(home) as client, asyncio.timeout(60):
                 await _until(client, lambda status: status["network"]["connected"])
                 restarts = net.chain_process.restarts
+                await net.save()  # SIGKILL loses what was mined since the last save; that is another test
                 net.chain_process.kill()
                 await net.chain_process.restarted(restarts + 1)
                 wallet = None
