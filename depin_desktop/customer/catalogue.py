@@ -187,11 +187,9 @@ class Catalogue:
     async def pieces_removed(self, set_id: bytes, piece_ids: Sequence[int]) -> None:
         """Notes that pieces are queued for removal."""
 
-        await self._database.run(
-            lambda connection: connection.executemany(
-                "UPDATE file_pieces SET removed = 1 WHERE set_id = ? AND piece_id = ?",
-                [(set_id, piece_id) for piece_id in piece_ids],
-            )
+        await self._change_all(
+            "UPDATE file_pieces SET removed = 1 WHERE set_id = ? AND piece_id = ?",
+            [(set_id, piece_id) for piece_id in piece_ids],
         )
 
     async def removed(self, locator: str) -> None:
@@ -288,20 +286,16 @@ class Catalogue:
 
     async def sending(self, upload: int, pieces: Sequence[PieceRow]) -> None:
         """Notes that pieces are about to be put into a data set: whether they were is for the chain to tell."""
-        await self._database.run(
-            lambda connection: connection.executemany(
-                "UPDATE upload_pieces SET sending = 1 WHERE upload = ? AND segment = ? AND slot = ?",
-                [(upload, piece.segment, piece.slot) for piece in pieces],
-            )
+        await self._change_all(
+            "UPDATE upload_pieces SET sending = 1 WHERE upload = ? AND segment = ? AND slot = ?",
+            [(upload, piece.segment, piece.slot) for piece in pieces],
         )
 
     async def placed(self, upload: int, pieces: Sequence[PieceRow]) -> None:
         """Writes where pieces are in their data sets."""
-        await self._database.run(
-            lambda connection: connection.executemany(
-                "UPDATE upload_pieces SET set_id = ?, piece_id = ? WHERE upload = ? AND segment = ? AND slot = ?",
-                [(piece.set_id, piece.piece_id, upload, piece.segment, piece.slot) for piece in pieces],
-            )
+        await self._change_all(
+            "UPDATE upload_pieces SET set_id = ?, piece_id = ? WHERE upload = ? AND segment = ? AND slot = ?",
+            [(piece.set_id, piece.piece_id, upload, piece.segment, piece.slot) for piece in pieces],
         )
 
     async def finish(self, upload: int, file: StoredFile) -> None:
@@ -327,6 +321,15 @@ class Catalogue:
                 (file.locator, upload),
             )
             connection.execute("DELETE FROM uploads WHERE id = ?", (upload,))
+
+        await self._database.run(work)
+
+    async def _change_all(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        """One statement for each row, in one transaction."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            # The cursor must not leave this thread: SQLite would see it closed in another one.
+            connection.executemany(sql, rows)
 
         await self._database.run(work)
 

@@ -19,7 +19,7 @@ def check_code(needed: int, total: int) -> None:
         )
 
 
-def encode(data: bytearray, share: int, needed: int, total: int) -> list[Buffer]:
+def encode(data: Buffer, share: int, needed: int, total: int) -> list[Buffer]:
     """The `total` shares of `data`, which is `needed` times `share` long.
 
     The first `needed` are views of `data`; with 1 of n all are, and nothing is copied.

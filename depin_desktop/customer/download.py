@@ -15,23 +15,22 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import aiohttp
 from pydantic import BaseModel, ConfigDict
 
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer import coding, crypto
+from depin_desktop.customer.buffers import Buffers
 from depin_desktop.customer.gathering import Gathering, lost
 from depin_desktop.customer.health import GOOD, Health
 from depin_desktop.customer.layout import Geometry, ShareSpan
+from depin_desktop.customer.lines import Lines
 from depin_desktop.customer.locator import Locator
 from depin_desktop.customer.manifest import Manifest
-from depin_desktop.customer.market import Seller
-from depin_desktop.customer.provider_client import ProviderClient
-from depin_desktop.customer.tools import OFFERS_TIMEOUT_S, Progress, Tools
-from depin_desktop.net.http import as_user_error
-from depin_desktop.net.offers import StorageOffer
+from depin_desktop.customer.reading import Feed, client_of, read_span
+from depin_desktop.customer.streaming import SegmentStream, Sink
+from depin_desktop.customer.tools import Progress, Tools
 from depin_desktop.sealing import seal
 
 log = logging.getLogger(__name__)
@@ -40,10 +39,11 @@ WINDOW = 2
 AHEAD = 64
 """A deposit covers so many segments at once; one for a whole very large file would tie up too much."""
 MAX_MANIFEST_BYTES = 1 << 26
-CHUNKS_AT_ONCE = 16
+CHUNKS_AT_ONCE = 4
+NEXT_REQUEST_BYTES = 2 << 20
+"""With so much of a piece still to come the next one is asked for: its round trip then costs no time."""
 
-Sink = Callable[[int, memoryview], None]
-"""sink(offset in the segment, plaintext), called in a thread; the memory is used again after it returns."""
+Answer = TypeVar("Answer")
 
 
 class FetchedFile(BaseModel):
@@ -75,6 +75,8 @@ class StoredPieces:
         self._health = health
         self._locator = locator
         self.manifest = manifest
+        self._buffers = Buffers()
+        self._lines = Lines()
         self.arrived: Callable[[int], None] = lambda _: None
 
     @classmethod
@@ -89,8 +91,13 @@ class StoredPieces:
 
         async def fetch(owner: str) -> bytearray:
             try:
-                client = await _client(tools, owner)
-                data = await _read(client, locator.root, (0, locator.size), locator.size, locator.size)
+                data, whole = bytearray(), (0, locator.size)
+                client = await client_of(tools, owner)
+
+                async def feed(part: bytes) -> None:
+                    data.extend(part)
+
+                await read_span(client, locator.root, whole, locator.size, locator.size, feed)
             except UserFacingError:
                 health.failed(owner)
                 raise
@@ -134,6 +141,7 @@ class StoredPieces:
                 code="unwritable-file",
             ) from error
         finally:
+            self._buffers.clear()
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
         if progress is not None:
@@ -167,11 +175,20 @@ class StoredPieces:
         """
         segment, geometry = self.manifest.segments[index], self.manifest.geometry(index)
         span = (0, geometry.share)
-        async with self._gathering(index, span) as gathering:
+        if geometry.needed == 1:
+            try:
+                async with self._gathering(index, span, lambda at: self._stream(index, at, sink)) as streams:
+                    await streams.enough()
+                    return
+            except crypto.Tampered:
+                log.info("segment %d does not verify; it is fetched whole to see who is to blame", index)
+        async with self._gathering(index, span, lambda at: self._share(index, at, span)) as gathering:
             while True:
                 shares = await gathering.enough()
                 try:
                     await asyncio.to_thread(self._decrypt, index, geometry, shares, sink)
+                    for data in shares.values():
+                        self._buffers.give(memoryview(data))
                     return
                 except crypto.Tampered:
                     roots = await asyncio.to_thread(lambda held: {at: seal(held[at]).root for at in held}, shares)
@@ -204,7 +221,9 @@ class StoredPieces:
         for index in range(start // per, -(-end // per) if start < end else start // per):
             base = index * per
             parts.append(self._read_segment(index, max(start, base) - base, min(end, base + per) - base))
-        return b"".join(await asyncio.gather(*parts))
+        found = await asyncio.gather(*parts)
+        self._buffers.clear()
+        return b"".join(found)
 
     async def _read_segment(self, index: int, start: int, end: int) -> bytes:
         geometry = self.manifest.geometry(index)
@@ -238,7 +257,7 @@ class StoredPieces:
                 self._health.failed(owner)
             except UserFacingError:
                 pass
-        async with self._gathering(index, where, avoid=span.share) as gathering:
+        async with self._gathering(index, where, lambda at: self._share(index, at, where), span.share) as gathering:
             shares = await gathering.enough()
         primary = coding.decode(shares, self.manifest.needed, self.manifest.total)
         return primary[span.share if self.manifest.needed > 1 else 0]
@@ -248,81 +267,77 @@ class StoredPieces:
     def _holder(self, index: int, share: int) -> str:
         return self.manifest.owners[self.manifest.segments[index].holders[share]]
 
-    def _gathering(self, index: int, span: tuple[int, int], avoid: int | None = None) -> Gathering[int, coding.Buffer]:
+    def _gathering(
+        self,
+        index: int,
+        span: tuple[int, int],
+        ask: Callable[[int], Coroutine[Any, Any, Answer]],
+        avoid: int | None = None,
+    ) -> Gathering[int, Answer]:
         """Asks for a span of the shares: honest and reliable holders first, then the segment's own bytes first."""
         shares = [at for at in range(self.manifest.total) if at != avoid]
         return Gathering(
             sorted(shares, key=lambda at: (*self._health.rank(self._holder(index, at)), at)),
             self.manifest.needed,
-            lambda at: self._share(index, at, span),
+            ask,
             lambda at: self._health.failed(self._holder(index, at)),
             self._health.patience_s(span[1] - span[0]),
         )
 
+    async def _stream(self, index: int, share: int, sink: Sink) -> None:
+        """Decrypts a segment of 1 of n as it arrives; a transfer that breaks after some chunks goes on from there."""
+        geometry = self.manifest.geometry(index)
+        stream = SegmentStream(self._cipher(index, geometry), geometry, sink)
+        while stream.chunk < geometry.chunks:
+            before = stream.chunk
+            try:
+                await self._transfer(index, share, (stream.offset, geometry.share), stream.feed)
+            except UserFacingError as error:
+                if stream.chunk == before:
+                    raise
+                log.info("a transfer broke and goes on: %s", error)
+                stream.restart()
+        await stream.finish()
+
     async def _share(self, index: int, share: int, span: tuple[int, int]) -> coding.Buffer:
-        """Bytes of one share from the provider that holds it; not verified yet.
+        """Bytes of one share from the provider that holds it; not verified yet."""
+        data, at = self._buffers.take(span[1] - span[0]), 0
+
+        async def feed(part: bytes) -> None:
+            nonlocal at
+            data[at : at + len(part)] = part
+            at += len(part)
+
+        await self._transfer(index, share, span, feed)
+        return data
+
+    async def _transfer(self, index: int, share: int, span: tuple[int, int], feed: Feed) -> None:
+        """Reads a span of one share from the provider that holds it, when it is this one's turn.
 
         Raises:
-            UserFacingError: the provider is out of reach, or refuses.
+            UserFacingError: the provider is out of reach, refuses, or breaks off.
         """
-        owner, began = self._holder(index, share), time.monotonic()
-        size = self.manifest.geometry(index).share
+        owner, size = self._holder(index, share), self.manifest.geometry(index).share
         ahead = range(index, min(index + AHEAD, len(self.manifest.segments)))
-        expect = sum(self.manifest.geometry(at).share for at in ahead)
+        expect = sum(self.manifest.geometry(at).share for at in ahead) if span == (0, size) else span[1] - span[0]
         try:
-            client = await _client(self._tools, owner)
-            root = self.manifest.segments[index].roots[share]
-            wanted = expect if span == (0, size) else span[1] - span[0]
-            data = await _read(client, root, span, size, wanted, self.arrived)
+            client = await client_of(self._tools, owner)
+            async with self._lines.turn(owner) as turn:
+                began, left = time.monotonic(), span[1] - span[0]
+
+                async def arrived(part: bytes) -> None:
+                    nonlocal left
+                    left -= len(part)
+                    self.arrived(len(part))
+                    if left <= NEXT_REQUEST_BYTES:
+                        turn.over()
+                    await feed(part)
+
+                await read_span(client, self.manifest.segments[index].roots[share], span, size, expect, arrived)
         except UserFacingError:
             self._health.failed(owner)
             raise
-        self._health.served(owner, len(data), time.monotonic() - began)
-        return data
-
-
-async def _client(tools: Tools, owner: str) -> ProviderClient:
-    """The provider's client, with its terms even while it sells nothing new."""
-    await tools.market.wait_for([owner], 1, OFFERS_TIMEOUT_S)
-    offer = tools.market.offers().get(owner)
-    if offer is None:
-        raise UserFacingError(
-            f"The provider {owner} cannot be found just now.", "Try again later.", code="provider-gone", status=503
-        )
-    terms = offer.storage
-    if terms is None:
-        try:
-            async with tools.market.session(offer).get("/storage/terms") as response:
-                terms = StorageOffer.model_validate_json(await response.read())
-        except (aiohttp.ClientError, ConnectionError, TimeoutError, ValueError) as error:
-            raise as_user_error(ConnectionError(str(error)), offer.node_id) from error
-    return tools.client(Seller(offer, terms))
-
-
-async def _read(
-    client: ProviderClient,
-    root: bytes,
-    span: tuple[int, int],
-    size: int,
-    expect: int,
-    arrived: Callable[[int], None] = lambda _: None,
-) -> bytearray:
-    """The bytes of a span of a piece."""
-    response = await client.get(root, span, size, expect)
-    data = bytearray(span[1] - span[0])
-    view, at = memoryview(data), 0
-    try:
-        async with response:
-            async for part in response.content.iter_any():
-                view[at : at + len(part)] = part
-                at += len(part)
-                arrived(len(part))
-    except (aiohttp.ClientError, ConnectionError, TimeoutError, ValueError) as error:
-        cause = error if isinstance(error, aiohttp.ClientError | TimeoutError) else ConnectionError(str(error))
-        raise as_user_error(cause, client.seller.node.node_id) from error
-    if at != len(data):
-        raise as_user_error(ConnectionError("the body was cut off"), client.seller.node.node_id)
-    return data
+        self._health.served(owner, span[1] - span[0], time.monotonic() - began)
 
 
 def _open_span(

@@ -17,10 +17,10 @@ from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer.market import Seller
 from depin_desktop.net.http import as_user_error
 from depin_desktop.net.signing import recover_json, sign_json
+from depin_desktop.net.stream import MAX_WRITE
 from depin_desktop.payments.payer import Payer
 
 AUTHORISATION_S = 3600
-WRITE_BYTES = 256 * 1024
 _MAX_PROBLEM_BYTES = 65_536
 
 
@@ -191,7 +191,7 @@ class _Body:
         self._sent = sent
 
     async def __aiter__(self) -> Any:
-        for start in range(0, len(self._data), WRITE_BYTES):
-            part = self._data[start : start + WRITE_BYTES]
+        for start in range(0, len(self._data), MAX_WRITE):
+            part = self._data[start : start + MAX_WRITE]
             yield bytes(part)
             self._sent(len(part))

@@ -14,7 +14,7 @@ from depin_desktop.customer.layout import Geometry, segment_size
 from depin_desktop.sealing import seal
 
 HEAD_BYTES = 64 * 1024
-CHUNKS_AT_ONCE = 16
+CHUNKS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,26 @@ class Source:
         return Source(path, status.st_size, f"{status.st_size}:{status.st_mtime_ns}:{digest}")
 
     def pieces(
-        self, index: int, segment_bytes: int, key: bytes, segment_id: bytes, code: tuple[int, int]
+        self, index: int, segment_bytes: int, key: bytes, segment_id: bytes, code: tuple[int, int], sealed: memoryview
     ) -> list[Piece]:
         """One segment read, encrypted, coded and sealed: a piece for each slot.
+
+        Args:
+            sealed: memory for its first k shares, in which the pieces then are.
 
         Raises:
             UserFacingError: the file has become shorter or cannot be read any more.
         """
         needed, total = code
         geometry = Geometry(segment_size(self.size, index, segment_bytes), needed)
-        sealed = bytearray(geometry.share * needed)
         cipher = crypto.SegmentCipher(key, segment_id, index, geometry)
         try:
-            self._encrypt(index * segment_bytes, geometry, cipher, memoryview(sealed))
+            self._encrypt(index * segment_bytes, geometry, cipher, sealed)
         except OSError as error:
             raise UserFacingError(
                 f"{self.path} cannot be read ({error.strerror or error}).", "Check the disk.", code="unreadable-file"
             ) from error
+        sealed[geometry.sealed :] = bytes(len(sealed) - geometry.sealed)
         shares = coding.encode(sealed, geometry.share, needed, total)
         if needed == 1:
             return [sealed_piece(shares[0])] * total

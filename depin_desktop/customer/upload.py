@@ -16,9 +16,11 @@ from depin_desktop.chain.bindings.deals import Piece as ChainPiece
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.units import format_size
 from depin_desktop.customer import crypto, deals
+from depin_desktop.customer.buffers import Buffers
 from depin_desktop.customer.catalogue import MANIFEST, PieceRow, SegmentRow, StoredFile, UploadRow
 from depin_desktop.customer.coding import check_code
 from depin_desktop.customer.layout import SEGMENT_BYTES, Geometry, segment_size, segments_of
+from depin_desktop.customer.lines import Lines
 from depin_desktop.customer.locator import Locator
 from depin_desktop.customer.manifest import Manifest, Segment
 from depin_desktop.customer.market import Seller, sellers, too_few
@@ -29,7 +31,7 @@ from depin_desktop.sealing import leaf_count
 
 log = logging.getLogger(__name__)
 
-WINDOW = 2
+WINDOW = 3  # one being prepared, one being sent, one waiting for its receipts
 COMMIT_BYTES = 1 << 30  # what a provider may hold of a put without a data set; receipts last an hour
 MANIFEST_ALLOWANCE = 1 << 20
 
@@ -74,6 +76,8 @@ class _Upload:
         self._segments: dict[int, SegmentRow] = {}
         self._pieces: dict[tuple[int, int], PieceRow] = {}
         self._sent = 0
+        self._buffers = Buffers()
+        self._lines = Lines()
         self._whole = sum(self._geometry(at).share for at in range(self._count)) * row.total
         self._chain_s = 0.0
         self.progress: Progress | None = None
@@ -218,6 +222,7 @@ class _Upload:
         async def send_all(segment: int, slots: list[int], pieces: list[Piece]) -> None:
             try:
                 await asyncio.gather(*(self._send(segment, slot, pieces[slot]) for slot in slots))
+                self._buffers.give(pieces[0].data)
             finally:
                 window.release()
 
@@ -246,10 +251,11 @@ class _Upload:
         """
         fixed = self._segments.get(segment)
         segment_id = crypto.new_segment_id() if fixed is None else fixed.id
+        geometry = self._geometry(segment)
+        memory = self._buffers.take(geometry.share * geometry.needed)
         while True:
-            pieces = await asyncio.to_thread(
-                self._source.pieces, segment, self._row.segment_bytes, self._row.key, segment_id, self._code
-            )
+            place = (segment, self._row.segment_bytes)
+            pieces = await asyncio.to_thread(self._source.pieces, *place, self._row.key, segment_id, self._code, memory)
             roots = b"".join(piece.root for piece in pieces)
             if fixed is not None and fixed.roots == roots:
                 return pieces
@@ -269,8 +275,17 @@ class _Upload:
             return
         for attempt in (1, 2):
             try:
-                client = self._client(owner)
-                receipt = await client.put(piece.root, piece.data, piece.leaf_count, self._count_sent)
+                async with self._lines.turn(owner) as turn:
+                    left = len(piece.data)
+
+                    def count(sent: int) -> None:
+                        nonlocal left
+                        left -= sent
+                        self._count_sent(sent)
+                        if left <= 0:
+                            turn.over()
+
+                    receipt = await self._client(owner).put(piece.root, piece.data, piece.leaf_count, count)
             except UserFacingError as error:
                 log.info("piece for %s failed: %s", owner, error)
                 self._sent = min(self._sent, max(before, self._sent - len(piece.data)))

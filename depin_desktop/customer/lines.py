@@ -1,0 +1,42 @@
+"""One large transfer at a time with each provider, the next beginning as the last bytes of the one before leave.
+
+Two at once share the same link and end together, so that nothing is under way while the next ones are prepared; in a
+row the link stays busy while pieces are encrypted, acknowledged or decrypted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Turn:
+    """The right to use a provider's line; `over` passes it on, at the latest when the turn's context ends."""
+
+    def __init__(self, lock: asyncio.Lock) -> None:
+        self._lock: asyncio.Lock | None = lock
+
+    def over(self) -> None:
+        """Lets the next one begin. A second call does nothing."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+
+
+class Lines:
+    """The lines to all providers."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    @asynccontextmanager
+    async def turn(self, owner: str) -> AsyncIterator[Turn]:
+        """Waits for the line to a provider, in the order of asking."""
+        lock = self._locks.setdefault(owner, asyncio.Lock())
+        await lock.acquire()
+        turn = Turn(lock)
+        try:
+            yield turn
+        finally:
+            turn.over()
