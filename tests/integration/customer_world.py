@@ -40,6 +40,7 @@ class Seller:
     chain_id: int
     requests: list[str] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)  # methods that fail with 503
+    cut: int = 0  # so many answers break off in their middle
 
     async def offer(self) -> None:
         """Leaves its offer with the hub."""
@@ -102,6 +103,22 @@ async def seller(home: Home, network: Network, **options: Any) -> AsyncIterator[
 
         app = web.Application(middlewares=[watch])
         app.add_routes(r.service.routes())
+
+        async def break_off(request: web.Request, response: web.StreamResponse) -> None:
+            if request.method != "GET" or not opened.cut or (response.content_length or 0) < MIB // 2:
+                return
+            opened.cut -= 1
+            whole = response.write
+
+            async def half(data: bytes) -> None:
+                await whole(data[: len(data) * 3 // 4])
+                assert request.transport is not None
+                request.transport.close()  # what was written still arrives
+                raise ConnectionResetError
+
+            response.write = half  # type: ignore[assignment,method-assign]
+
+        app.on_response_prepare.append(break_off)
         peer = await Peer.bind(identity, relays=False)
 
         async def registered(*_: str) -> bool:

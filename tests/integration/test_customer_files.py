@@ -94,6 +94,17 @@ async def test_a_provider_that_lies_is_named_and_another_one_asked(network, make
             assert "sent a changed piece" in lost.value.message
 
 
+async def test_a_broken_transfer_goes_on_where_it_was(network, make_home, tmp_path: Path) -> None:
+    data = write(tmp_path / "original.bin", 2 * MIB)
+    async with sellers(make_home, network, 1) as (provider,), Customer.open(await make_home("customer")) as customer:
+        stored = await put(customer, tmp_path / "original.bin")
+        provider.cut = 2
+        provider.requests.clear()
+        await customer.get(stored.locator, tmp_path / "back.bin")
+        assert (tmp_path / "back.bin").read_bytes() == data
+        assert any("bytes=" in request for request in provider.requests)  # only the rest was asked for, and paid
+
+
 async def test_ranges_cost_little_more_than_their_bytes(network, make_home, tmp_path: Path) -> None:
     data = write(tmp_path / "original.bin", 5 * MIB)
     async with sellers(make_home, network, 2) as providers, Customer.open(await make_home("customer")) as customer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer import coding, crypto
 from depin_desktop.customer.layout import MAX_CHUNK_BYTES, TAG_BYTES, Geometry, segment_size, segments_of
+from depin_desktop.customer.lines import Lines
 from depin_desktop.customer.locator import Locator
 from depin_desktop.customer.manifest import Manifest, Segment
+from depin_desktop.customer.streaming import SegmentStream
 
 SIZES = st.one_of(st.integers(1, 5000), st.integers(1, 3 * MAX_CHUNK_BYTES))
 CODES = st.tuples(st.integers(1, 6), st.integers(0, 4)).map(lambda pair: (pair[0], pair[0] + pair[1]))
@@ -65,6 +68,64 @@ def test_any_k_of_n_shares_give_every_range_back(size: int, code: tuple[int, int
             got += out
     first = geometry.chunks_of(start, end).start * geometry.chunk
     assert bytes(got[start - first : end - first]) == plain[start:end]
+
+
+@settings(max_examples=40, deadline=None)
+@given(size=SIZES, data=st.data())
+def test_a_stream_decrypts_parts_of_any_size_and_goes_on_after_a_break(size: int, data: st.DataObject) -> None:
+    plain, sealed, cipher, geometry = sealed_segment(size, 1)
+    out, breaks = bytearray(size), data.draw(st.lists(st.integers(1, geometry.sealed), max_size=3).map(sorted))
+    part = data.draw(st.integers(max(1, geometry.sealed // 20), geometry.sealed))
+
+    def sink(at: int, piece: memoryview) -> None:
+        out[at : at + len(piece)] = piece
+
+    async def run() -> None:
+        stream = SegmentStream(cipher, geometry, sink)
+        for end in [*breaks, geometry.sealed]:
+            stream.restart()
+            start = stream.offset
+            for at in range(start, end, part):
+                await stream.feed(bytes(sealed[at : min(at + part, end)]))
+        await stream.finish()
+        assert stream.chunk == geometry.chunks
+
+    asyncio.run(run())
+    assert bytes(out) == plain
+
+
+def test_a_stream_gives_nothing_on_that_does_not_verify() -> None:
+    _, sealed, cipher, geometry = sealed_segment(3 * MAX_CHUNK_BYTES, 1)
+    sealed[geometry.sealed_offset(1) + 5] ^= 1
+    given_on: list[int] = []
+
+    async def run() -> None:
+        stream = SegmentStream(cipher, geometry, lambda at, part: given_on.append(at))
+        with pytest.raises(crypto.Tampered):
+            await stream.feed(bytes(sealed))
+        assert stream.chunk == 1
+
+    asyncio.run(run())
+    assert given_on == []
+
+
+async def test_a_line_is_passed_on_once_and_in_order() -> None:
+    lines, order = Lines(), list[str]()
+
+    async def use(name: str, owner: str) -> None:
+        async with lines.turn(owner) as turn:
+            order.append(f"{name} begins")
+            await asyncio.sleep(0)
+            turn.over()
+            turn.over()
+            await asyncio.sleep(0)
+            order.append(f"{name} ends")
+
+    await asyncio.gather(use("a", "x"), use("b", "x"), use("c", "y"))
+    assert order.index("a begins") < order.index("b begins") < order.index("b ends")
+    assert order.index("c begins") < order.index("b begins")
+    async with asyncio.timeout(1), lines.turn("x"):
+        pass
 
 
 def test_a_range_of_each_share_decodes_to_the_range_of_the_missing_one() -> None:
