@@ -33,7 +33,8 @@ class Watch(QObject):
 
     def weigh(self, visible):
         import psutil
-        print(json.dumps({"visible_s": round(visible, 3), "rss_mb": round(psutil.Process().memory_info().rss / 1e6, 1)}))
+        weight = psutil.Process().memory_info().rss
+        print(json.dumps({"visible_s": round(visible, 3), "rss_mb": round(weight / 1e6, 1)}))
         sys.stdout.flush()
         os._exit(0)
 

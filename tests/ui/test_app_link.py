@@ -178,6 +178,13 @@ async def test_an_engine_that_hangs_is_noticed(
     await until(link, lambda known: known.link.phase is Phase.LOST)
 
 
+async def test_an_engine_that_ran_before_is_not_stopped(engine: SmallEngine, link: EngineLink) -> None:
+    await until(link, whole)
+    await link.stop_engine()
+    assert not engine.shutdown_wanted
+    assert link.known.link.live
+
+
 async def test_the_switch_asks_the_engine_and_shows_its_answer(
     engine: SmallEngine, window: MainWindow, qtbot: QtBot
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from depin_desktop.api.client import EngineClient, EngineUnreachable
+from depin_desktop.api.endpoint import Endpoint
 from depin_desktop.app.backup import HIDDEN, BackupDialog
 from depin_desktop.app.cli_process import depin
 from depin_desktop.app.engine_link import EngineLink
@@ -157,3 +161,44 @@ def test_a_first_run_that_is_refused_says_why_and_lets_one_try_again(qtbot: QtBo
     assert page.problem.isVisible()
     assert page.problem.text() == "That is no network file. Choose another."
     assert page.password.isEnabled()
+
+
+async def _app(home: Home, *options: str) -> asyncio.subprocess.Process:
+    environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "depin_desktop", "--home", str(home.root), *options, cwd=ROOT, env=environment
+    )
+
+
+async def _until_reachable(home: Home, timeout_s: float = 60) -> EngineClient:
+    client = EngineClient(home)
+    async with asyncio.timeout(timeout_s):
+        while True:
+            try:
+                await client.connect()
+            except EngineUnreachable:
+                await asyncio.sleep(0.05)
+            else:
+                return client
+
+
+async def test_the_app_leaves_an_engine_running_or_takes_it_along_as_told(make_home: Any) -> None:
+    """The real thing, as `python -m depin_desktop`: start, SIGTERM, and what is left."""
+    home = await make_home()
+    app = await _app(home)
+    client = await _until_reachable(home)
+    app.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(app.wait(), 15) == 0
+    await client.status()  # it goes on earning
+    first = psutil.Process(Endpoint.load(home).pid)
+    await client.shutdown()
+    await client.close()
+    await asyncio.to_thread(first.wait, 20)
+
+    app = await _app(home, "--stop-engine-on-exit")
+    client = await _until_reachable(home)
+    await client.close()
+    engine = psutil.Process(Endpoint.load(home).pid)
+    app.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(app.wait(), 30) == 0
+    assert not engine.is_running()

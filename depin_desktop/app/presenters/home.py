@@ -127,7 +127,7 @@ def earnings(known: Known) -> Earnings:
     claimed = known.wallet.claimed if known.wallet else None
     pending = format_tokens(status.pending)
     note = tr("{pending} pending until the batch is worth its fee", pending=pending)
-    if claimed is not None:
+    if claimed:
         note = tr("{claimed} paid out", claimed=format_tokens(claimed)) + " · " + note
     if status.pending == 0:
         note = tr("Everything earned has been paid out.") if status.earned_total else tr("Nothing earned yet.")

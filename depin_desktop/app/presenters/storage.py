@@ -300,7 +300,7 @@ def proofs(records: Sequence[ProofRecord], symbol: str, now: float, slots: int =
         str(good) if ordered else "–",
         tr("of {n}", n=len(ordered)) if ordered else "",
         tuple(bars),
-        "" if ordered else tr("The first proof follows the first stored piece."),
+        "" if ordered else tr("No proof was due yet."),
         _last_proof(ordered, symbol, now),
     )
 

@@ -200,6 +200,13 @@ class ProofBars(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if not self._bars:
+            painter.setPen(QPen(colour("line"), 1, Qt.PenStyle.DashLine))
+            painter.drawLine(0, self.height() - 2, self.width(), self.height() - 2)
+            painter.setPen(colour("muted"))
+            painter.setFont(font("caption"))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._empty)
+            return
         blank = self.SLOTS - len(self._bars)
         for index in range(self.SLOTS):
             slot = self._slot(index)
@@ -211,10 +218,6 @@ class ProofBars(QWidget):
                 painter.setPen(QPen(colour("fault"), 1.4))
                 slot = slot.adjusted(0.7, slot.height() / 2, -0.7, -0.7)
             painter.drawRoundedRect(slot, 2, 2)
-        if not self._bars and self._empty:
-            painter.setPen(colour("muted"))
-            painter.setFont(font("caption"))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._empty)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         blank = self.SLOTS - len(self._bars)
