@@ -94,7 +94,7 @@ def folder_card(folder: SharedFolder, inventory: Inventory | None, now: float, l
     """Everything one folder's card shows."""
     disk = disk_of(folder.path, inventory)
     gone = folder.state in (FolderState.MISSING, FolderState.FOREIGN)
-    place = [folder.path, folder.filesystem]
+    place = [_short(folder.path), folder.filesystem]
     if disk is not None and disk.health is Health.OK:
         place.append(tr("healthy (SMART)"))
     if disk is not None and disk.health is Health.FAILING:
@@ -118,6 +118,12 @@ def folder_card(folder: SharedFolder, inventory: Inventory | None, now: float, l
         Words(foot, "faint", full_time(folder.checked_at)),
         _folder_detail(folder),
     )
+
+
+def _short(path: str) -> str:
+    """The path as its owner writes it: below one's own folder it begins with a tilde."""
+    own = os.path.expanduser("~")
+    return "~" + path[len(own) :] if own != "/" and path.startswith(own + os.sep) else path
 
 
 def folder_pill(folder: SharedFolder) -> Words:
