@@ -45,7 +45,14 @@ def qapp_args() -> list[str]:
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"qt": lambda: qasync.QEventLoop(QApplication.instance() or QApplication([]))}
+    return {"qt": _loop}
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    application = QApplication.instance() or QApplication([])
+    assert isinstance(application, QApplication)
+    application.setQuitOnLastWindowClosed(False)  # as `loop.run` has it: a closed dialog must not end the loop
+    return qasync.QEventLoop(application)
 
 
 @pytest.fixture(scope="session")

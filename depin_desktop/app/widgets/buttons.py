@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from depin_desktop.app import icons
@@ -47,7 +48,9 @@ class Button(QPushButton):
 
     def _draw_icon(self) -> None:
         if self._icon:
-            self.setIcon(icons.icon(self._icon, colour(_TONES.get(self._kind, "text"))))
+            made = icons.icon(self._icon, colour(_TONES.get(self._kind, "text")))
+            made.addPixmap(icons.pixmap(self._icon, 18, colour("muted"), 2.0), QIcon.Mode.Disabled)
+            self.setIcon(made)
             self.setIconSize(QSize(16, 16))
 
     def changeEvent(self, event: QEvent) -> None:

@@ -157,7 +157,7 @@ class StatusBar(QWidget):
             row.addSpacing(14 if index < 3 else 0)
         row.addSpacing(14)
         row.addStretch(1)
-        self.worth = Text("", "caption", "muted", elide=Qt.TextElideMode.ElideRight)
+        self.worth = Text("", "caption", "muted", elide=Qt.TextElideMode.ElideRight, least=260)
         row.addWidget(self.worth)
 
     def say(self, parts: list[tuple[str, str, str]], worth: str) -> None:
