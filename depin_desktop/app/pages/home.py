@@ -52,15 +52,20 @@ class HomePage(Page):
         side = QVBoxLayout(self._side)
         side.setContentsMargins(0, 0, 0, 0)
         side.setSpacing(GAP)
-        side.addWidget(self.backup)
-        for banner in self.advice:
-            side.addWidget(banner)
         side.addWidget(self.activity, 1)
+        self._notices = QWidget()
+        notices = QVBoxLayout(self._notices)
+        notices.setContentsMargins(0, 0, 0, 0)
+        notices.setSpacing(GAP)
+        for banner in (self.backup, *self.advice):
+            notices.addWidget(banner)
+        self._side_column, self._wide = side, False
         self._whole = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._whole.setSpacing(GAP)
         self._whole.addLayout(main, 1)
         self._whole.addWidget(self._side)
         self.column.addWidget(self.head)
+        self.column.addWidget(self._notices)
         self.column.addLayout(self._whole, 1)
 
     def arrange(self, width: int) -> None:
@@ -69,6 +74,18 @@ class HomePage(Page):
         self._side.setMinimumWidth(SIDE_PX if wide else 0)
         self._side.setMaximumWidth(SIDE_PX if wide else 16_777_215)
         self.activity.setMinimumHeight(0 if wide else 300)
+        if wide != self._wide:
+            self._wide = wide
+            self._place_notices()
+
+    def _place_notices(self) -> None:
+        """What asks for attention stands at the upper right, or first of all where there is one column."""
+        if self._wide:
+            self.column.removeWidget(self._notices)
+            self._side_column.insertWidget(0, self._notices)
+        else:
+            self._side_column.removeWidget(self._notices)
+            self.column.insertWidget(1, self._notices)
 
     def present(self, known: Known, now: float) -> None:
         self.head.title.say(say.greeting(now))
@@ -89,6 +106,7 @@ class HomePage(Page):
                 backup.headline, backup.sentence, backup.tone, backup.action, backup.action_label, kind=kind
             )
         advice = say.advice(known)
+        self._notices.setVisible(backup is not None or bool(advice))
         for index, banner in enumerate(self.advice):
             banner.setVisible(index < len(advice))
             if index < len(advice):
