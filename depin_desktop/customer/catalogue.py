@@ -324,6 +324,13 @@ class Catalogue:
 
         await self._database.run(work)
 
+    async def lost(self, upload: int, pieces: Sequence[PieceRow]) -> None:
+        """Notes that a provider no longer has what it had acknowledged."""
+        await self._change_all(
+            "DELETE FROM upload_pieces WHERE upload = ? AND segment = ? AND slot = ? AND set_id IS NULL",
+            [(upload, piece.segment, piece.slot) for piece in pieces],
+        )
+
     async def _change_all(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         """One statement for each row, in one transaction."""
 

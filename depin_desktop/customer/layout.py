@@ -100,3 +100,12 @@ class ShareSpan:
     start: int
     end: int
     chunks: range
+
+
+def share_bytes(size: int, needed: int, segment_bytes: int = SEGMENT_BYTES) -> tuple[int, int]:
+    """The largest share of a file, and all the shares that one provider gets of it, in bytes."""
+    count = segments_of(size, segment_bytes)
+    if count == 0:
+        return 0, 0
+    first, last = (Geometry(segment_size(size, at, segment_bytes), needed).share for at in (0, count - 1))
+    return first, first * (count - 1) + last

@@ -72,3 +72,8 @@ class Manifest(BaseModel):
         ):
             raise crypto.Tampered
         return manifest
+
+
+def manifest_bytes(segments: int, total: int) -> int:
+    """The size of a manifest's piece, from above."""
+    return 1024 + total * 64 + segments * (128 + total * 90)

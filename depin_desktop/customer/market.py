@@ -73,3 +73,10 @@ def too_few(found: int, wanted: int, offering: int, total_bytes: int) -> UserFac
         code="too-few-providers",
         status=503,
     )
+
+
+def gone(owner: str) -> UserFacingError:
+    """A provider whose offer is not, or no longer, there."""
+    return UserFacingError(
+        f"The provider {owner} cannot be found just now.", "Try again later.", code="provider-gone", status=503
+    )

@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from depin_desktop.core.errors import UserFacingError
-from depin_desktop.customer.market import Seller
+from depin_desktop.customer.market import Seller, gone
 from depin_desktop.customer.provider_client import ProviderClient
 from depin_desktop.customer.tools import OFFERS_TIMEOUT_S, Tools
 from depin_desktop.net.http import as_user_error
@@ -22,9 +21,7 @@ async def client_of(tools: Tools, owner: str) -> ProviderClient:
         await tools.market.wait_for([owner], 1, OFFERS_TIMEOUT_S)
     offer = tools.market.offers().get(owner)
     if offer is None:
-        raise UserFacingError(
-            f"The provider {owner} cannot be found just now.", "Try again later.", code="provider-gone", status=503
-        )
+        raise gone(owner)
     terms = offer.storage
     if terms is None:
         try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from depin_desktop.chain import typed_data
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer.catalogue import StoredFile
-from depin_desktop.customer.market import Seller
+from depin_desktop.customer.market import Seller, gone
 from depin_desktop.customer.tools import OFFERS_TIMEOUT_S, Tools
 from depin_desktop.net.offers import StorageOffer
 
@@ -48,7 +48,7 @@ async def _remove_from(tools: Tools, owner: str, set_id: bytes, ids: list[int]) 
     """Queues one data set's removals; the reason where that fails."""
     offer = tools.market.offers().get(owner)
     if offer is None:
-        return UserFacingError(f"The provider {owner} cannot be found just now.", code="provider-gone", status=503)
+        return gone(owner)
     client = tools.client(Seller(offer, offer.storage or _TERMS))
     for batch in _batches(ids):
         signature = typed_data.sign_schedule_removals(tools.signer, tools.chain.network, set_id, batch)

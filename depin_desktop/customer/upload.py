@@ -19,11 +19,11 @@ from depin_desktop.customer import crypto, deals
 from depin_desktop.customer.buffers import Buffers
 from depin_desktop.customer.catalogue import MANIFEST, PieceRow, SegmentRow, StoredFile, UploadRow
 from depin_desktop.customer.coding import check_code
-from depin_desktop.customer.layout import SEGMENT_BYTES, Geometry, segment_size, segments_of
+from depin_desktop.customer.layout import SEGMENT_BYTES, Geometry, segment_size, segments_of, share_bytes
 from depin_desktop.customer.lines import Lines
 from depin_desktop.customer.locator import Locator
-from depin_desktop.customer.manifest import Manifest, Segment
-from depin_desktop.customer.market import Seller, sellers, too_few
+from depin_desktop.customer.manifest import Manifest, Segment, manifest_bytes
+from depin_desktop.customer.market import Seller, gone, sellers, too_few
 from depin_desktop.customer.provider_client import ProviderClient, ProviderProblem
 from depin_desktop.customer.source import Piece, Source, sealed_piece
 from depin_desktop.customer.tools import OFFERS_TIMEOUT_S, Progress, Tools
@@ -72,6 +72,7 @@ class _Upload:
         self._candidates: dict[str, Seller] = {}
         self._look_again()
         self._failed: dict[str, UserFacingError] = {}
+        self._resent: set[str] = set()
         self._slots: list[str] = []
         self._segments: dict[int, SegmentRow] = {}
         self._pieces: dict[tuple[int, int], PieceRow] = {}
@@ -95,8 +96,9 @@ class _Upload:
             row = None
         known = [] if row is None else await tools.catalogue.slots(row.id)
         await tools.market.wait_for(known, total, OFFERS_TIMEOUT_S)
-        share, per_slot = _share_bytes(source.size, code[0], segment_bytes)
-        term = (term_s, share, per_slot)
+        share, shares = share_bytes(source.size, code[0], segment_bytes)
+        per_slot = shares + MANIFEST_ALLOWANCE
+        term = (term_s, max(share, MANIFEST_ALLOWANCE), per_slot)
         offers = tools.market.offers().values()
         candidates = sellers(offers, tools.chain.network.chain_id, *term)
         if row is None:
@@ -118,7 +120,7 @@ class _Upload:
         upload._pieces = await tools.catalogue.pieces(row.id)
         for slot, owner in enumerate(known):
             if owner not in upload._candidates and not upload._is_placed(slot):
-                await upload._replace(slot, owner, _gone(owner))
+                await upload._replace(slot, owner, gone(owner))
         await upload._check_funds(now)
         return upload
 
@@ -143,7 +145,7 @@ class _Upload:
         for slot, owner in enumerate(self._slots):
             if owner not in self._candidates:
                 continue
-            leaves = leaf_count(_manifest_estimate(self._count, self._row.total))
+            leaves = leaf_count(manifest_bytes(self._count, self._row.total))
             for segment in range(self._count):
                 piece = self._pieces.get((segment, slot))
                 if not (only_missing and piece is not None and piece.set_id):
@@ -294,15 +296,15 @@ class _Upload:
                     return
             else:
                 break
-        row = PieceRow(segment, slot, owner, piece.root, piece.leaf_count, receipt.expires_at)
-        if self._slots[slot] == owner:
-            await self._tools.catalogue.acknowledged(self._row.id, row)
+        if self._slots[slot] == owner:  # else the slot was given away meanwhile, by another piece's failure
+            row = PieceRow(segment, slot, owner, piece.root, piece.leaf_count, receipt.expires_at)
             self._pieces[segment, slot] = row
+            await self._tools.catalogue.acknowledged(self._row.id, row)
 
     def _client(self, owner: str) -> ProviderClient:
         seller = self._candidates.get(owner)
         if seller is None:
-            raise _gone(owner)
+            raise gone(owner)
         return self._tools.client(seller)
 
     def _count_sent(self, count: int) -> None:
@@ -366,28 +368,26 @@ class _Upload:
             except UserFacingError as error:
                 log.info("adding to the set with %s failed: %s", owner, error)
                 again = True
+                if error.code == "piece-missing" and owner not in self._resent:
+                    await self._send_again(owner, rows)
+                    return
                 if attempt == 2:
                     await self._replace(slot, owner, error)
                     return
             else:
                 break
-        where = {piece.root: piece for piece in placed}
-        done = [replace(row, set_id=where[row.root].set_id, piece_id=where[row.root].piece_id) for row in rows]
-        await self._tools.catalogue.placed(self._row.id, done)
-        self._pieces |= {(row.segment, row.slot): row for row in done}
+        if self._slots[slot] == owner:
+            where = {piece.root: piece for piece in placed}
+            done = [replace(row, set_id=where[row.root].set_id, piece_id=where[row.root].piece_id) for row in rows]
+            self._pieces |= {(row.segment, row.slot): row for row in done}
+            await self._tools.catalogue.placed(self._row.id, done)
 
-
-def _share_bytes(size: int, needed: int, segment_bytes: int) -> tuple[int, int]:
-    """The largest piece of a file, and all that one provider gets of it, in bytes."""
-    count = segments_of(size, segment_bytes)
-    shares = [Geometry(segment_size(size, at, segment_bytes), needed).share for at in {0, count - 1} if count]
-    largest = max(shares, default=1)
-    return max(largest, MANIFEST_ALLOWANCE), largest * max(0, count - 1) + min(shares, default=0) + MANIFEST_ALLOWANCE
-
-
-def _manifest_estimate(segments: int, total: int) -> int:
-    """Bytes of a manifest, from above."""
-    return 1024 + total * 64 + segments * (128 + total * 90)
+    async def _send_again(self, owner: str, rows: list[PieceRow]) -> None:
+        """Counts pieces as missing that a provider has let go when its receipts ended; once for each provider."""
+        self._resent.add(owner)
+        for row in rows:
+            self._pieces.pop((row.segment, row.slot), None)
+        await self._tools.catalogue.lost(self._row.id, rows)
 
 
 def _manifest_piece(manifest: Manifest, key: bytes) -> Piece:
@@ -396,9 +396,3 @@ def _manifest_piece(manifest: Manifest, key: bytes) -> Piece:
 
 def _split(roots: bytes) -> tuple[bytes, ...]:
     return tuple(roots[at : at + 32] for at in range(0, len(roots), 32))
-
-
-def _gone(owner: str) -> UserFacingError:
-    return UserFacingError(
-        f"The provider {owner} no longer offers what is needed.", "Choose another.", code="provider-gone", status=503
-    )

@@ -198,6 +198,22 @@ async def test_a_changed_file_is_not_mistaken_for_the_interrupted_one(network, m
         assert len((tmp_path / "back.bin").read_bytes()) == 4 * MIB
 
 
+async def test_pieces_that_a_provider_let_go_are_sent_again(network, make_home, tmp_path: Path) -> None:
+    data = write(tmp_path / "original.bin", 2 * MIB)
+    home = await make_home("customer")
+    async with sellers(make_home, network, 1) as (provider,), Customer.open(home) as customer:
+        provider.refuse.add("POST")
+        with pytest.raises(UserFacingError):
+            await put(customer, tmp_path / "original.bin")
+        for path in provider.rig.folder.rglob("*.piece"):
+            path.unlink()  # as after the hour that receipts last
+        await provider.rig.database.execute("UPDATE storage_pieces SET state = 'lost'")
+        provider.refuse.clear()
+        stored = await put(customer, tmp_path / "original.bin")
+        await customer.get(stored.locator, tmp_path / "back.bin")
+        assert (tmp_path / "back.bin").read_bytes() == data
+
+
 async def test_another_provider_takes_the_place_of_one_that_fails(network, make_home, tmp_path: Path) -> None:
     data = write(tmp_path / "original.bin", 4 * MIB)
     async with sellers(make_home, network, 3) as providers:

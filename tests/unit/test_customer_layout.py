@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer import coding, crypto
-from depin_desktop.customer.layout import MAX_CHUNK_BYTES, TAG_BYTES, Geometry, segment_size, segments_of
+from depin_desktop.customer.layout import MAX_CHUNK_BYTES, TAG_BYTES, Geometry, segment_size, segments_of, share_bytes
 from depin_desktop.customer.lines import Lines
 from depin_desktop.customer.locator import Locator
 from depin_desktop.customer.manifest import Manifest, Segment
@@ -36,7 +36,11 @@ def test_chunks_cover_a_segment_and_never_cross_shares(size: int, needed: int) -
 
 @given(st.integers(0, 10**6), st.integers(1000, 10**5))
 def test_segments_cover_a_file(size: int, segment: int) -> None:
-    assert sum(segment_size(size, index, segment) for index in range(segments_of(size, segment))) == size
+    sizes = [segment_size(size, index, segment) for index in range(segments_of(size, segment))]
+    assert sum(sizes) == size
+    for needed in (1, 3):
+        shares = [Geometry(part, needed).share for part in sizes]
+        assert share_bytes(size, needed, segment) == (max(shares, default=0), sum(shares))
 
 
 def sealed_segment(size: int, needed: int, seed: int = 1) -> tuple[bytes, bytearray, crypto.SegmentCipher, Geometry]:
