@@ -12,6 +12,7 @@ from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.network import Network
 from depin_desktop.payments import headers as wire
 from depin_desktop.payments.payer import Budget, PaymentFailed, TopUp
+from depin_desktop.payments.payer_store import LEASE_S
 
 from .payment_shop import customer_of, open_shop, shop_of
 
@@ -89,6 +90,24 @@ async def test_two_processes_never_share_a_channel(network: Network, tmp_path: P
         await asyncio.gather(*(customer.buy(shop, 100) for customer in (first, second) for _ in range(10)))
         books = [channel.book for channel in shop.paywall.store.channels.values()]
         assert [book.charged for book in books] == [1000, 1000]
+
+
+async def test_a_process_that_slept_through_its_lease_takes_another_channel(
+    network: Network, tmp_path: Path, fund, new_account
+) -> None:
+    account, now = await new_account(gas=0), 1_000_000.0
+    async with (
+        open_shop(network, tmp_path, fund) as shop,
+        customer_of(network, tmp_path, account, clock=lambda: now) as sleeper,
+        customer_of(network, tmp_path, account, clock=lambda: now + 2 * LEASE_S) as other,
+    ):
+        await sleeper.buy(shop, 100)
+        await other.buy(shop, 100)  # the sleeper's lease has ended: its channel is free to be used
+        assert [channel.book.charged for channel in shop.paywall.store.channels.values()] == [200]
+        await sleeper.buy(shop, 100)
+        await other.buy(shop, 100)
+        assert sorted(channel.book.charged for channel in shop.paywall.store.channels.values()) == [100, 300]
+        assert shop.paywall.pending() == 400
 
 
 async def test_a_lost_answer_is_asked_for_again_and_paid_once(
