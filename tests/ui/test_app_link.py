@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import threading
 import time
@@ -129,13 +130,15 @@ async def test_a_flood_of_events_repaints_at_most_four_times_a_second(engine: Sm
     await until(link, whole)
     announced: list[float] = []
     link.changed.connect(lambda _: announced.append(time.monotonic()))
-    began = time.monotonic()
     for number in range(200):
         engine.publish("storage", samples.storage(pieces=number))
         if number % 10 == 0:
             await asyncio.sleep(0.005)
     await until(link, lambda known: known.storage is not None and known.storage.pieces == 199)
-    assert len(announced) <= 2 + (time.monotonic() - began) / (engine_link.COALESCE_MS / 1000)
+    # Qt's coarse timers may fire up to 5 % early.
+    pauses = [later - earlier for earlier, later in itertools.pairwise(announced)]
+    assert len(announced) < 200
+    assert all(pause >= 0.9 * engine_link.COALESCE_MS / 1000 for pause in pauses[1:])
 
 
 async def test_a_lost_engine_is_told_and_the_link_heals(engine: SmallEngine, window: MainWindow) -> None:
