@@ -1,0 +1,122 @@
+"""The seam between selling work and doing it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class WorkKind(StrEnum):
+    """What a customer may ask for; the value names it in offers, receipts and job lists."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    ONNX = "onnx"
+    WASM = "wasm"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a job took, and what it is charged by: tokens, WASM fuel, and seconds of the worker's wall clock."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    fuel: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work.
+
+    Attributes:
+        id: 32 hex digits, chosen by the service.
+        model: SHA-256 (hex) of the model or WASM module.
+        body: for chat, completion and embedding the OpenAI request; for WASM its limits and arguments.
+        payload: for ONNX the inputs as .npz, for WASM standard input.
+    """
+
+    id: str
+    kind: WorkKind
+    model: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    payload: bytes = b""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A part of a job's output, in order.
+
+    Attributes:
+        data: for streamed chat and completion one OpenAI chunk object as JSON bytes; otherwise the whole answer.
+        usage: what the job took so far; the last chunk carries the final figures.
+        last: nothing follows.
+    """
+
+    data: bytes
+    usage: Usage
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model or runtime that a backend can serve now; measured, not looked up.
+
+    Attributes:
+        sha256: of the model's file; for WASM empty, as customers bring their modules.
+        engine: name and exact build, as receipts and verification pin it ("xllamacpp 2026.10.11549 cpu").
+        slots: how many jobs it runs at once.
+        rate: tokens a second (chat: generated; embedding: read), runs a second (ONNX), or fuel a second (WASM);
+            0 while it has not been measured.
+        gpu: UUID of the card that it runs on, empty for the CPU.
+    """
+
+    kind: WorkKind
+    name: str
+    sha256: str
+    engine: str
+    slots: int = 1
+    context_tokens: int = 0
+    rate: float = 0.0
+    licence: str = ""
+    gpu: str = ""
+
+
+class JobFailed(Exception):
+    """A job that ended without its answer, through no fault of the service.
+
+    Attributes:
+        code: one word: "bad-input", "time-limit", "memory-limit", "output-limit", "fuel", "crashed", "overloaded".
+    """
+
+    def __init__(self, code: str, message: str, usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.usage = usage or Usage()
+
+
+class Backend(Protocol):
+    """One way to do work: the workers of this machine, or a server elsewhere."""
+
+    async def start(self) -> None:
+        """Makes ready; returns before models are loaded."""
+
+    async def stop(self) -> None:
+        """Ends every worker and its children."""
+
+    async def release(self) -> None:
+        """Ends running jobs and frees memory, also of GPUs, within a second; the next job loads again."""
+
+    def served(self) -> tuple[ServedModel, ...]:
+        """What can be asked for now."""
+
+    def run(self, job: Job) -> AsyncIterator[Chunk]:
+        """Does one job. Closing the iterator cancels it.
+
+        Raises:
+            JobFailed: see there; the machine and other jobs are unharmed.
+        """
