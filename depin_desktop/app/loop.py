@@ -17,6 +17,7 @@ import qasync
 from PySide6.QtCore import QTimer, SignalInstance
 from PySide6.QtWidgets import QApplication
 
+from depin_desktop.app.collector import collecting_here
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.tasks import Tasks
 
@@ -56,7 +57,7 @@ def run(application: QApplication, main: Callable[[asyncio.Event], Coroutine[Any
         what `main` returned, as an exit status.
     """
     application.setQuitOnLastWindowClosed(False)  # else Qt would stop the loop before the shutdown has run
-    with asyncio.Runner(loop_factory=lambda: qasync.QEventLoop(application)) as runner:
+    with collecting_here(), asyncio.Runner(loop_factory=lambda: qasync.QEventLoop(application)) as runner:
         return runner.run(_main(main))
 
 

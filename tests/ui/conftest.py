@@ -7,6 +7,7 @@ the signal instead (`depin_desktop.app.loop.future_of`).
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from PySide6.QtCore import QEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from depin_desktop.app.collector import collecting_here
 from depin_desktop.app.engine_link import EngineLink
 from depin_desktop.app.known import Known
 from depin_desktop.app.preferences import Preferences
@@ -53,6 +55,21 @@ def _loop() -> asyncio.AbstractEventLoop:
     assert isinstance(application, QApplication)
     application.setQuitOnLastWindowClosed(False)  # as `loop.run` has it: a closed dialog must not end the loop
     return qasync.QEventLoop(application)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _only_this_thread_collects(qapp: QApplication) -> Iterator[None]:
+    """As the app has it: what other tests left running must not free Qt's objects from their threads."""
+    with collecting_here():
+        gc.freeze()  # what a thousand other tests have made is not looked through after each of these
+        yield
+        gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def _collect_afterwards() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

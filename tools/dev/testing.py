@@ -38,10 +38,7 @@ def test(arguments: Sequence[str]) -> int:
     else:
         say("tests: pytest")
     try:
-        # Qt gets a process of its own: its objects do not outlive a thousand other tests' loops and threads well.
-        apart = [] if arguments else [["tests", "--ignore=tests/ui"], ["tests/ui"]]
-        runs = apart or [list(arguments)]
-        status = max(abs(family.run([PYTHON, "-m", "pytest", *run], env=_WITHOUT_SCREEN)) for run in runs)
+        status = abs(family.run([PYTHON, "-m", "pytest", *arguments], env=_WITHOUT_SCREEN))
     finally:
         left = _end_leftovers(family)
     return status or (1 if failed or left else 0)
