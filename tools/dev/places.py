@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 LOCK = ROOT / "requirements.lock"
+MODELS = ROOT / "tools" / "dev" / "models.lock"  # installed without what they declare to need
 CONTRACTS = ROOT / "resources" / "contracts"
 # Everything that running leaves behind; never committed. Tests have theirs elsewhere.
 STATE = Path(os.environ.get("DEPIN_DEV_STATE") or ROOT / ".depin").absolute()

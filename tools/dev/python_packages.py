@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from tools.dev.commands import run_quietly
-from tools.dev.places import LOCK, PYTHON, ROOT, VENV
+from tools.dev.places import LOCK, MODELS, PYTHON, ROOT, VENV
 from tools.dev.say import Stop, say
 from tools.dev.stamps import Stamp, fingerprint
 from tools.dev.system_packages import install_or_explain
@@ -16,7 +16,7 @@ _REMEDY = "Check the network connection and start again."
 
 
 def ensure_python_packages() -> None:
-    """Makes `.venv` with exactly the packages of the lock file and this project in it, unless it is there.
+    """Makes `.venv` with exactly the packages of the lock files and this project in it, unless it is there.
 
     Raises:
         Stop: a package could not be had, or differs from its hash.
@@ -24,13 +24,14 @@ def ensure_python_packages() -> None:
     version = ".".join(str(number) for number in sys.version_info[:3])
     # A virtual environment holds absolute paths: it is of no use in a copy of the folder or for another Python.
     place = fingerprint(version, sys.base_prefix, str(VENV))
-    wanted, stamp = fingerprint(LOCK, place), Stamp(VENV / "made-from")
+    wanted, stamp = fingerprint(LOCK, MODELS, place), Stamp(VENV / "made-from")
     if not (stamp.matches(wanted) and PYTHON.exists()):
         stamp.clear()
         if not _is_usable(version):
             _make(version)
         say("installing the Python packages (the first time this takes a few minutes)")
         install_into(PYTHON, "-r", LOCK, "--require-hashes", log="pip")
+        install_into(PYTHON, "-r", MODELS, "--require-hashes", log="pip-models")
         stamp.write(wanted)
     declared, project = fingerprint(ROOT / "pyproject.toml", wanted), Stamp(VENV / "project-made-from")
     if not project.matches(declared):
