@@ -95,6 +95,7 @@ class Flights:
         self._next_nonce = 0
         self._taking_off = asyncio.Lock()
         self._gap_since: float | None = None
+        self._went_back = False
         self._tasks = Tasks(f"sender {account.address[:8]}")
         self.cycle = Cycle(f"sender {account.address[:8]}", IDLE_S, self._round)
 
@@ -121,6 +122,12 @@ class Flights:
             self._open[row.id] = Flight(row, resumed=True)
             self.cycle.trigger()
         return self._open[row.id]
+
+    def chain_went_back(self) -> None:
+        """Looks whether the chain has forgotten what it had mined; what it has is broadcast again."""
+        self._went_back = True
+        self.cycle.interval_s = self._pace.fastest_poll_s
+        self.cycle.trigger()
 
     # --- take-off ------------------------------------------------------------------------------------------------
 
@@ -197,12 +204,12 @@ class Flights:
     # --- watching ------------------------------------------------------------------------------------------------
 
     async def _round(self) -> None:
-        if not self._open:
+        if not self._open and not self._went_back:
             self.cycle.interval_s = IDLE_S
             return
         try:
             landed, count = await self._look()
-            if self._open:
+            if self._open or self._went_back:
                 await self._nurse(count)
         except (UserFacingError, RpcError) as error:
             log.warning("watching %d transactions: %s", len(self._open), error)
@@ -328,9 +335,9 @@ class Flights:
 
         It comes from a rejected transaction, or from a chain that was set back (a node restored from an older state).
         """
-        lowest = self.open[0].row.nonce if self._open else count
+        lowest = self.open[0].row.nonce if self._open else await self._outbox.next_after_mined()
         if count >= lowest:
-            self._gap_since = None
+            self._gap_since, self._went_back = None, False
             return
         now = time.monotonic()
         self._gap_since = now if self._gap_since is None else self._gap_since

@@ -43,8 +43,8 @@ class Indexer:
     """Follows one network's contracts.
 
     Args:
-        accounts: token transfers are indexed only when they touch one of these; on a public chain all others are noise.
-            With another set of accounts the index is built anew.
+        accounts: token transfers and payment channels are indexed only when they touch one of these; on a public chain
+            all others are noise. With another set of accounts the index is built anew.
         poll_s: seconds between two looks at the head.
 
     Attributes:
@@ -57,13 +57,14 @@ class Indexer:
         self, chain: Chain, database: Database, *, accounts: Collection[str] = (), poll_s: float | None = None
     ) -> None:
         self._chain = chain
-        interests = Interests(chain, tuple(sorted(set(accounts))))
-        scope = hashlib.sha256(f"{chain.genesis.hex()} {interests.scope}".encode()).hexdigest()
-        self._store = LogStore(database, scope)
-        self._reader = LogReader(chain, interests)
+        self._accounts = set(accounts)
+        self._database = database
+        self._store: LogStore
+        self._reader: LogReader
         self._decoder = LogDecoder(chain.contracts)
         self._callbacks: list[tuple[str, str | None, Callback]] = []
         self._height_callbacks: list[Callable[[], object]] = []
+        self._back_callbacks: list[Callable[[], object]] = []
         self._range = FIRST_RANGE
         self._tip: Block | None = None
         self.height = -1
@@ -74,8 +75,16 @@ class Indexer:
         self._heads = Heads(chain.network.ws_url, self._on_head) if chain.network.ws_url else None
         self._tasks = Tasks("index")
 
+    def also(self, account: str) -> None:
+        """Adds an account, as if it had been among `accounts`; before `start`."""
+        self._accounts.add(account)
+
     async def start(self) -> None:
         """Opens the index and begins to follow; needs no network to return."""
+        interests = Interests(self._chain, tuple(sorted(self._accounts)))
+        scope = hashlib.sha256(f"{self._chain.genesis.hex()} {interests.scope}".encode()).hexdigest()
+        self._store = LogStore(self._database, scope)
+        self._reader = LogReader(self._chain, interests)
         await self._store.open()
         self._tip = await self._store.tip()
         self.height = -1 if self._tip is None else self._tip.number
@@ -122,6 +131,10 @@ class Indexer:
     def on_height(self, callback: Callable[[], object]) -> None:
         """Calls back, without arguments, whenever `height` has changed: `indexer.on_height(sender.trigger)`."""
         self._height_callbacks.append(callback)
+
+    def on_way_back(self, callback: Callable[[], object]) -> None:
+        """Calls back whenever blocks were taken back: `indexer.on_way_back(sender.chain_went_back)`."""
+        self._back_callbacks.append(callback)
 
     async def events(
         self,
@@ -242,16 +255,13 @@ class Indexer:
         log.info("the chain was reorganised: from block %d back to %d", self.height, to)
         removed = await self._store.roll_back(to)
         self._moved_to(ancestor)
+        _tell(self._back_callbacks)
         await self._announce(removed, removed=True)
 
     def _moved_to(self, tip: Block | None) -> None:
         self._tip = tip
         self.height = -1 if tip is None else tip.number
-        for callback in self._height_callbacks:
-            try:
-                callback()
-            except Exception:
-                log.exception("a callback for new heights failed")
+        _tell(self._height_callbacks)
 
     async def _watch_heads(self, polled: int) -> None:
         if self._heads is not None and self._heads.is_silent(polled, SILENT_S):
@@ -286,3 +296,11 @@ class Indexer:
             log_index=row.log_index,
             removed=removed,
         )
+
+
+def _tell(callbacks: list[Callable[[], object]]) -> None:
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception:
+            log.exception("a callback of the index failed")

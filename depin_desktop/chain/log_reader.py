@@ -29,18 +29,28 @@ class TooMuch(Exception):
 
 
 class Interests:
-    """Which logs are wanted: all of registry, settlement and deals; of the token, transfers from or to our accounts."""
+    """Which logs are wanted: all of the network's registry and deals; of what others use too, only what is ours.
+
+    That is, of the token transfers from or to our accounts, and of x402's channels, which on a public chain the whole
+    world shares, those that our accounts pay or are paid by. Without accounts: no transfers, and all channels.
+    """
 
     def __init__(self, chain: Chain, accounts: tuple[str, ...]) -> None:
         self._contracts = {contract.address.lower(): contract for contract in chain.contracts}
-        others = [contract.address for contract in chain.contracts if contract is not chain.token]
-        self._filters: list[dict[str, Any]] = [{"address": others}]
+        own, shared = [chain.registry.address, chain.deals.address], chain.settlement.address
+        self._filters: list[dict[str, Any]] = [{"address": own if accounts else [*own, shared]}]
         if accounts:
             transfer = "0x" + chain.token.interface.event("Transfer").topic.hex()
+            settled = "0x" + chain.settlement.interface.event("Settled").topic.hex()
             ours = ["0x" + "00" * 12 + account[2:].lower() for account in accounts]
-            for topics in ([transfer, ours], [transfer, None, ours]):
+            by_ends: list[list[Any]] = [[transfer, ours], [transfer, None, ours]]
+            for topics in by_ends:
                 self._filters.append({"address": chain.token.address, "topics": topics})
-        self.scope = f"{sorted(self._contracts)} {accounts} {chain.network.start_block}"
+            # A channel's events name its payer second and its receiver third; a payout's receiver comes first.
+            by_parties: list[list[Any]] = [[settled, ours], [None, None, ours], [None, None, None, ours]]
+            for topics in by_parties:
+                self._filters.append({"address": shared, "topics": topics})
+        self.scope = f"{self._filters} {chain.network.start_block}"
 
     def requests(self, start: int, end: int) -> list[tuple[str, list[Any]]]:
         """The `eth_getLogs` calls for a range of blocks, both ends included."""

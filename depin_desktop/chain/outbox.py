@@ -129,6 +129,15 @@ class Outbox:
         rows = await self._rows("nonce = ? AND state IN ('mined', 'reverted') ORDER BY id DESC LIMIT 1", nonce)
         return rows[0] if rows else None
 
+    async def next_after_mined(self) -> int:
+        """The nonce after the highest that was seen mined; 0 where there is none."""
+        row = await self._database.row(
+            "SELECT coalesce(max(nonce) + 1, 0) AS next FROM sender_transactions"
+            " WHERE chain = ? AND account = ? AND state IN ('mined', 'reverted')",
+            self._scope,
+        )
+        return 0 if row is None else int(row["next"])
+
     async def insert(
         self, draft: Draft, sign: Callable[[int], Attempt], *, at_least: int = 0, exactly: int | None = None
     ) -> Row | None:

@@ -105,6 +105,10 @@ class Sender:
         """Looks for receipts now: for whoever hears of a new block first."""
         self._flights.cycle.trigger()
 
+    def chain_went_back(self) -> None:
+        """To be told when the chain was reorganised: what it forgot of ours is broadcast again, with its old nonces."""
+        self._flights.chain_went_back()
+
     async def send(
         self,
         call: Call,

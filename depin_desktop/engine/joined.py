@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MONEY_EVERY_S = 30.0
 CLAIM_EVERY_S = 30.0
+LAST_CLAIM_S = 5.0  # a chain that answers slowly must not hold the shutdown up; the vouchers stay good
 
 
 class Joined:
@@ -60,11 +62,13 @@ class Joined:
         parties = parties_of(keys, provider, link.network)
         ledger = Ledger(self._database, parties)
         await ledger.open()
+        link.indexer.also(parties.payout)
         ledger.attach(link.indexer)
         self._paywall = await link.open(parties.payout, self._on_paid)
         await ledger.catch_up(link.indexer)
         self.money = Money(self._chain, ledger, parties, self._paywall.store, backed_up=keys.backed_up)
         link.indexer.on_height(self.counting.trigger)
+        link.on_withdrawal(self._withdrawal_began)
         await self._storage.connect(self._chain, link.sender, paywall=self._paywall, index=link.indexer)
         app = web.Application(client_max_size=0)
         app.add_routes(self._storage.routes())
@@ -83,10 +87,15 @@ class Joined:
             self._offering.cycle.trigger()
 
     async def close(self) -> None:
-        """Leaves the network."""
+        """Leaves the network, with what customers owe claimed where the chain answers in time."""
         await self._tasks.close()
         if self._offering is not None:
             await self._offering.withdraw()
+            try:
+                async with asyncio.timeout(LAST_CLAIM_S):
+                    await self._claim(draining=True)
+            except TimeoutError:
+                log.info("the last claim goes on at the next start")
         await self.link.close()
 
     def _on_paid(self, customer: str, amount: int, what: str) -> None:
@@ -102,9 +111,18 @@ class Joined:
         except UserFacingError as error:
             log.info("the wallet cannot be read now: %s", error)
 
-    async def _claim(self) -> None:
+    async def _withdrawal_began(self, channel_id: bytes) -> None:
+        """A customer wants its deposit back: nothing more is served on that channel, and its vouchers are claimed."""
         assert self._paywall is not None  # open() has run
         try:
-            await self._paywall.claimer.maintain()
+            await self._paywall.withdrawal_began(channel_id)
+        except UserFacingError as error:
+            log.warning("channel %s cannot be read now: %s", channel_id.hex(), error)
+        self.claiming.trigger()
+
+    async def _claim(self, *, draining: bool = False) -> None:
+        assert self._paywall is not None  # open() has run
+        try:
+            await self._paywall.maintain(draining=draining)
         except UserFacingError as error:
             log.warning("vouchers cannot be claimed now: %s", error)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from depin_desktop.api.models import HubStatus, NetworkStatus, NodeStatus
+from depin_desktop.chain.calls import LogEvent
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.indexer import Indexer
 from depin_desktop.chain.network import Network
 from depin_desktop.chain.sender import Sender
 from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
+from depin_desktop.core.tasks import Tasks
 from depin_desktop.core.units import BASE_UNITS_PER_TOKEN
 from depin_desktop.engine.keys import Keys
 from depin_desktop.net.hub import Hub
@@ -63,11 +65,13 @@ class Link:
         self._database = database
         self._head = 0
         self._head_at = time.time()
+        self._tasks = Tasks("link")
 
     async def open(self, payout: str, on_paid: Callable[[str, int, str], None]) -> Paywall:
         """Starts the sender, the index (which follows in the background) and what charges."""
         await self.sender.start()
         self.indexer.on_height(self._moved)
+        self.indexer.on_way_back(self.sender.chain_went_back)
         await self.indexer.start()
         paywall = Paywall(
             self.chain,
@@ -80,6 +84,17 @@ class Link:
         )
         await paywall.start()
         return paywall
+
+    def on_withdrawal(self, tell: Callable[[bytes], Awaitable[object]]) -> None:
+        """Calls back with the channel's id when its payer begins to withdraw the deposit, on whichever channel."""
+
+        async def began(event: LogEvent) -> None:
+            async def work() -> None:
+                await tell(event.args["channel_id"])
+
+            self._tasks.spawn("withdrawal", work())  # it asks the chain, and the index must not wait for that
+
+        self.indexer.on("WithdrawInitiated", began, contract="settlement")
 
     async def serve(self, app: web.Application) -> tuple[Peer, Hub]:
         """Opens the peer port and joins the hub."""
@@ -99,6 +114,7 @@ class Link:
             await self.hub.stop()
         if self.peer is not None:
             await self.peer.close()
+        await self._tasks.close()
         await self.indexer.stop()
         await self.sender.stop()
         await self.chain.close()

@@ -11,7 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from eth_account.signers.local import LocalAccount
 
+from depin_desktop.chain import typed_data
+from depin_desktop.chain.bindings.settlement import ChannelConfig, erc3009_collector_data
 from depin_desktop.chain.calls import LogEvent
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.heads import Heads
@@ -286,3 +289,27 @@ async def test_a_silent_subscription_is_dropped_and_made_anew() -> None:
     with contextlib.suppress(asyncio.CancelledError, aiohttp.ClientError):
         await running
     await runner.cleanup()
+
+
+async def test_of_everybodys_payment_channels_only_ours_are_indexed(world: World) -> None:
+    async def open_channel(payer: LocalAccount, receiver: str) -> None:
+        """One that holds a deposit of 1, whose payer begins to withdraw it."""
+        network, chain = world.network, world.chain
+        config = ChannelConfig(
+            payer.address, payer.address, receiver, receiver, network.addresses.token, 3600, bytes(32)
+        )
+        salt, until = bytes(32), await chain.now() + 3600
+        channel = typed_data.channel_id(network, config)
+        signed = typed_data.sign_deposit(payer, network, channel, 1, 0, until, salt)
+        await world.sender.send(
+            chain.settlement.deposit(
+                config, 1, network.addresses.erc3009_collector, erc3009_collector_data(0, until, salt, signed)
+            ),
+            purpose="deposit",
+        )
+
+    await open_channel(FOUNDER, STRANGER.address)
+    await open_channel(FOUNDER, FRIEND.address)
+    async with world.index() as indexer:
+        await indexer.sync()
+        assert [event.args["receiver"] for event in await indexer.events("Deposited")] == [FRIEND.address]
