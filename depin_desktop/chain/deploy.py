@@ -35,7 +35,8 @@ class Plan:
     """What a network's contracts are made with; amounts in base units, times in seconds.
 
     Attributes:
-        token_holder: gets the whole supply; nobody can mint later.
+        token_holder: gets the first supply, and what the token's schedule emits later unless `beneficiary` does.
+        token_supply: the first supply; the rest of the token's cap comes by its schedule alone.
         genesis: when period 0 begins, Unix seconds; None for the begin of the running minute.
         window_s: the challenge window at the end of every period.
         private: an embedded chain, whose blocks come on demand.
@@ -46,7 +47,8 @@ class Plan:
     thaw_s: int
     period_s: int
     window_s: int
-    token_supply: int = 1_000_000_000 * BASE_UNITS_PER_TOKEN
+    token_supply: int = 400_000_000 * BASE_UNITS_PER_TOKEN
+    beneficiary: str | None = None
     genesis: int | None = None
     private: bool = False
 
@@ -104,7 +106,9 @@ async def _deploy(chain: Chain, sender: Sender, plan: Plan) -> Addresses:
                 code="no-settlement",
                 status=409,
             )
-    token = await _create(sender, "token", plan.token_holder, plan.token_supply)
+    token = await _create(
+        sender, "token", plan.token_holder, plan.token_supply, plan.beneficiary or plan.token_holder
+    )
     registry = await _create(sender, "registry", token, plan.min_stake, plan.thaw_s, sender.address)
     now = await chain.now()
     genesis = now - now % 60 if plan.genesis is None else plan.genesis

@@ -126,8 +126,6 @@ _AMOUNTS = frozenset(
 )
 _NOT_TOKENS = {
     "WrongFirstPiece": frozenset({"expected"}),
-    "WrongRefundNonce": frozenset({"expected"}),
-    "BadWithdrawDelay": frozenset({"minimum"}),
 }
 _TIMES = frozenset({"thaw_ends", "expires", "opens_at", "deadline", "valid_after", "valid_before", "ready_at"})
 _FAR = 2**36  # a time beyond it means never

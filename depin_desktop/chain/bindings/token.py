@@ -20,6 +20,14 @@ class Token(Contract):
     async def total_supply(self) -> int:
         return cast(int, await self._value("totalSupply"))
 
+    async def scheduled_by(self, time: int) -> int:
+        """What the emission's schedule releases until `time`, Unix seconds."""
+        return cast(int, await self._value("scheduledBy", time))
+
+    async def emitted(self) -> int:
+        """What of it was minted."""
+        return cast(int, await self._value("emitted"))
+
     async def symbol(self) -> str:
         return cast(str, await self._value("symbol"))
 
@@ -33,6 +41,10 @@ class Token(Contract):
 
     async def domain_separator(self) -> bytes:
         return cast(bytes, await self._value("DOMAIN_SEPARATOR"))
+
+    def emit_due(self) -> Call:
+        """Mints to the beneficiary what the schedule has released since the last call; anyone may send it."""
+        return self._call("emitDue")
 
     def transfer(self, to: str, amount: int) -> Call:
         return self._call("transfer", to, amount)

@@ -6,19 +6,17 @@ import {ERC20Burnable} from "@openzeppelin/contracts/token/ERC20/extensions/ERC2
 import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
 import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3009.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
+import {Emission} from "./Emission.sol";
 import {IERC3009Bytes} from "./interfaces/IERC3009Bytes.sol";
 
 /// The network's token: ERC-20 with permits (EIP-2612) and authorised transfers (ERC-3009), so that a customer
-/// needs no gas. All of it exists from the start; nobody can mint, and slashing burns.
-contract DepinToken is ERC20Permit, ERC20Burnable, ERC3009, IERC3009Bytes {
-    uint256 public constant CAP = 1_000_000_000e18;
-
-    error CapExceeded(uint256 amount, uint256 cap);
-
-    constructor(address initialHolder, uint256 amount) ERC20("DePIN Token", "DPN") ERC20Permit("DePIN Token") {
-        if (amount > CAP) revert CapExceeded(amount, CAP);
-        _mint(initialHolder, amount);
-    }
+/// needs no gas. It comes into being by Emission's schedule alone, and slashing burns it.
+contract DepinToken is ERC20Permit, ERC20Burnable, ERC3009, Emission, IERC3009Bytes {
+    constructor(address firstHolder, uint256 firstAmount, address beneficiary)
+        ERC20("DePIN Token", "DPN")
+        ERC20Permit("DePIN Token")
+        Emission(firstHolder, firstAmount, beneficiary)
+    {}
 
     /// As ERC-3009's, with the signature as bytes, which lets a contract wallet (ERC-1271) authorise too.
     function transferWithAuthorization(

@@ -26,16 +26,16 @@ contract DepinTokenTest is World {
         return digest(domainOf("DePIN Token", address(token)), structHash);
     }
 
-    function test_HasItsNameAndAllItsSupplyFromTheStart() public view {
+    function test_HasItsNameAndItsFirstSupply() public view {
         vm.assertEq(token.name(), "DePIN Token");
         vm.assertEq(token.symbol(), "DPN");
         vm.assertEq(token.decimals(), 18);
-        vm.assertEq(token.totalSupply(), token.CAP());
+        vm.assertEq(token.totalSupply(), FIRST_SUPPLY);
     }
 
     function test_CannotExistAboveTheCap() public {
         vm.expectRevert(abi.encodeWithSelector(Token.CapExceeded.selector, 1e27 + 1, 1e27));
-        vm.deployCode("DepinToken.sol:DepinToken", abi.encode(address(this), 1e27 + 1));
+        vm.deployCode("DepinToken.sol:DepinToken", abi.encode(address(this), 1e27 + 1, beneficiary));
     }
 
     function test_PermitGivesAnAllowanceOnce() public {

@@ -66,8 +66,8 @@ contract GasTest is World {
         settlement.refund(config, 4e18);
         vm.snapshotGasLastCall("settlement", "refund");
         bytes memory signature =
-            signed(OPERATOR_KEY, settlement.getRefundDigest(settlement.getChannelId(config), 0, 4e18));
-        settlement.refundWithSignature(config, 4e18, 0, signature);
+            signed(OPERATOR_KEY, settlement.getRefundDigest(settlement.getChannelId(config), 1, 4e18));
+        settlement.refundWithSignature(config, 4e18, 1, signature);
         vm.snapshotGasLastCall("settlement", "refundWithSignature");
     }
 

@@ -149,7 +149,7 @@ contract ProviderRegistryTest is World {
     }
 
     function test_RequestsAreBounded() public {
-        for (uint256 i = 0; i < registry.MAX_THAWS(); ++i) {
+        for (uint256 i = 0; i < 16; ++i) {
             requestUnstake(1);
         }
         vm.prank(provider);
@@ -158,7 +158,7 @@ contract ProviderRegistryTest is World {
     }
 
     function test_AThawPeriodThatCouldWrapAroundIsRefused() public {
-        vm.expectPartialRevert(Registry.ThawPeriodTooLong.selector);
+        vm.expectPartialRevert(Registry.BadThawPeriod.selector);
         vm.deployCode(
             "ProviderRegistry.sol:ProviderRegistry", abi.encode(address(token), 1, type(uint64).max, address(this))
         );
@@ -203,6 +203,54 @@ contract ProviderRegistryTest is World {
         uint128 taken = registry.slash(provider, type(uint128).max, provider);
         vm.assertEq(token.balanceOf(provider), 1_000e18 + taken / 5);
         vm.assertEq(registry.provider(provider).stake, STAKE - taken);
+    }
+
+    function test_TheSlashesOfADayAreCappedTogether() public {
+        for (uint256 i = 0; i < 10; ++i) {
+            slash(type(uint128).max);
+        }
+        vm.assertEq(registry.provider(provider).stake, STAKE - STAKE / 5);
+        vm.assertEq(slash(1), 0);
+        vm.warp(START + 1 days - 1);
+        vm.assertEq(slash(1), 0);
+        vm.warp(START + 1 days); // the next day is judged by the stake that is left
+        uint128 left = STAKE - STAKE / 5;
+        vm.assertEq(slash(type(uint128).max), left / 20);
+        for (uint256 i = 0; i < 10; ++i) {
+            slash(type(uint128).max);
+        }
+        vm.assertEq(registry.provider(provider).stake, left - left / 5);
+    }
+
+    function test_StakingMoreRaisesNoCapOfTheDayThatRuns() public {
+        slash(type(uint128).max);
+        vm.prank(provider);
+        registry.stake(1_000e18);
+        uint128 before = registry.provider(provider).stake;
+        for (uint256 i = 0; i < 10; ++i) {
+            slash(type(uint128).max);
+        }
+        vm.assertEq(before - registry.provider(provider).stake, STAKE / 5 - STAKE / 20);
+    }
+
+    function test_ANewSlasherWaitsUntilWhoeverDistrustsItCouldLeave() public {
+        address module = address(0x5A5);
+        vm.expectEmit(address(registry));
+        emit Registry.SlasherSet(module, uint64(START + 2 * THAW));
+        registry.setSlasher(module, true);
+        vm.warp(START + 1 days);
+        registry.setSlasher(module, true); // saying it again neither hastens nor delays it
+        vm.assertEq(registry.slasherFrom(module), START + 2 * THAW);
+        requestUnstake(STAKE);
+        vm.warp(START + 2 * THAW - 1);
+        vm.prank(module);
+        vm.expectRevert(abi.encodeWithSelector(IProviderRegistry.NotSlasher.selector, module));
+        registry.slash(provider, 1, stranger);
+        unstake();
+        vm.warp(START + 2 * THAW);
+        vm.prank(module);
+        vm.assertEq(registry.slash(provider, type(uint128).max, stranger), 0);
+        vm.assertEq(token.balanceOf(provider), 1_000e18 + STAKE);
     }
 
     function test_OnlyNamedModulesSlashAndOnlyTheAdminNamesThem() public {

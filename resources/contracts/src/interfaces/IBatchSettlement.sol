@@ -2,7 +2,8 @@
 pragma solidity ^0.8.28;
 
 /// Unidirectional payment channels as x402's scheme `batch-settlement` has them: one deposit, cumulative vouchers,
-/// batched claims. Function selectors and typed data are x402's, so its stock clients work unchanged.
+/// batched claims. Functions, events, errors and typed data are those of x402's own contract: its stock clients work
+/// unchanged, and what reads our chain reads any chain that carries theirs.
 interface IBatchSettlement {
     /// A channel's identity; its EIP-712 digest is the channel id.
     struct ChannelConfig {
@@ -26,35 +27,36 @@ interface IBatchSettlement {
         uint128 totalClaimed; // cumulative total to book now; at most the voucher's
     }
 
-    event ChannelOpened(
-        bytes32 indexed channelId, address indexed payer, address indexed receiver, ChannelConfig config
-    );
-    event Deposited(
-        bytes32 indexed channelId, address indexed payer, address indexed receiver, uint128 amount, uint128 balance
-    );
-    event Claimed(
-        bytes32 indexed channelId, address indexed payer, address indexed receiver, uint128 amount, uint128 totalClaimed
-    );
+    event ChannelCreated(bytes32 indexed channelId, ChannelConfig config);
+    event ChannelClosed(bytes32 indexed channelId, ChannelConfig config); // emptied before anything was ever claimed
+    event Deposited(bytes32 indexed channelId, address indexed sender, uint128 amount, uint128 newBalance);
+    event Claimed(bytes32 indexed channelId, address indexed sender, uint128 claimAmount, uint128 newTotalClaimed);
     event Settled(address indexed receiver, address indexed token, address indexed sender, uint128 amount);
-    event WithdrawInitiated(
-        bytes32 indexed channelId, address indexed payer, address indexed receiver, uint128 amount, uint40 readyAt
-    );
-    event Withdrawn(bytes32 indexed channelId, address indexed payer, address indexed receiver, uint128 amount);
-    event Refunded(bytes32 indexed channelId, address indexed payer, address indexed receiver, uint128 amount);
+    event WithdrawInitiated(bytes32 indexed channelId, uint128 amount, uint40 finalizeAfter);
+    event WithdrawFinalized(bytes32 indexed channelId, address indexed sender, uint128 amount);
+    event Refunded(bytes32 indexed channelId, address indexed sender, uint128 amount);
 
-    error ZeroValue();
-    error BadWithdrawDelay(uint40 given, uint40 minimum, uint40 maximum);
-    error BadSignature();
-    error NotReceiver(address caller);
-    error NotPayer(address caller);
-    error MixedAuthorizers();
-    error ExceedsVoucher(bytes32 channelId, uint128 total, uint128 signed);
-    error ExceedsBalance(bytes32 channelId, uint128 asked, uint128 available);
-    error NothingToSettle();
-    error NothingToRefund(bytes32 channelId);
-    error NoWithdrawal(bytes32 channelId);
-    error WithdrawalNotReady(uint256 readyAt);
-    error WrongRefundNonce(uint256 expected, uint256 given);
+    error InvalidChannel(); // a zero in the config, or the caller is not the payer's side
+    error WithdrawDelayOutOfRange();
+    error ZeroDeposit();
+    error DepositOverflow();
+    error InvalidCollector();
+    error DepositCollectionFailed();
+    error EmptyBatch();
+    error InvalidSignature();
+    error NotAuthorizedToClaim();
+    error NotReceiverAuthorizer(); // the batch mixes authorizers
+    error ClaimExceedsCeiling();
+    error ClaimExceedsBalance();
+    error NotAuthorizedToRefund();
+    error ZeroRefund();
+    error InvalidRefundNonce();
+    error NothingToWithdraw();
+    error WithdrawAmountExceedsAvailable();
+    error WithdrawalAlreadyPending();
+    error WithdrawalNotPending();
+    error WithdrawDelayNotElapsed();
+    error NotAuthorizedToFinalizeWithdraw();
 
     /// Adds `amount` to the channel; `collector` moves the tokens here and `collectorData` is what it needs for that.
     function deposit(ChannelConfig calldata config, uint128 amount, address collector, bytes calldata collectorData)
@@ -66,16 +68,17 @@ interface IBatchSettlement {
     /// As `claim`, by anyone with the signature of the one receiverAuthorizer of all these channels.
     function claimWithSignature(VoucherClaim[] calldata voucherClaims, bytes calldata authorizerSignature) external;
 
-    /// Pays the receiver all that was claimed for it and not paid yet. Anyone may call.
+    /// Pays the receiver all that was claimed for it and not paid yet; nothing happens if there is nothing. By anyone.
     function settle(address receiver, address token) external;
 
-    /// By the payer or its authorizer: starts the clock after which unclaimed deposit may leave.
+    /// By the payer or its authorizer: starts the clock after which unclaimed deposit may leave. One at a time.
     function initiateWithdraw(ChannelConfig calldata config, uint128 amount) external;
 
     /// Pays the payer what it asked for, or what is left unclaimed if that is less.
     function finalizeWithdraw(ChannelConfig calldata config) external;
 
-    /// By the receiver or its authorizer: gives unclaimed deposit back at once, at most what there is.
+    /// By the receiver or its authorizer: gives unclaimed deposit back at once, at most what there is. Counts as a
+    /// refund with signature does: it spends the channel's refund nonce.
     function refund(ChannelConfig calldata config, uint128 amount) external;
 
     function refundWithSignature(

@@ -35,6 +35,17 @@ library SettlementTypes {
         return _digest(domain_, keccak256(abi.encode(CHANNEL_CONFIG, config)));
     }
 
+    function channelIds(bytes32 domain_, IBatchSettlement.VoucherClaim[] calldata claims)
+        internal
+        pure
+        returns (bytes32[] memory ids)
+    {
+        ids = new bytes32[](claims.length);
+        for (uint256 i = 0; i < claims.length; ++i) {
+            ids[i] = channelId(domain_, claims[i].voucher.channel);
+        }
+    }
+
     function voucherDigest(bytes32 domain_, bytes32 id, uint128 maxClaimableAmount) internal pure returns (bytes32) {
         return _digest(domain_, keccak256(abi.encode(VOUCHER, id, maxClaimableAmount)));
     }
@@ -46,13 +57,13 @@ library SettlementTypes {
     function claimBatchDigest(
         bytes32 domain_,
         IBatchSettlement.VoucherClaim[] calldata claims,
-        bytes32[] memory channelIds
+        bytes32[] memory ids
     ) internal pure returns (bytes32) {
         bytes32[] memory entries = new bytes32[](claims.length);
         for (uint256 i = 0; i < claims.length; ++i) {
             IBatchSettlement.VoucherClaim calldata item = claims[i];
             entries[i] =
-                keccak256(abi.encode(CLAIM_ENTRY, channelIds[i], item.voucher.maxClaimableAmount, item.totalClaimed));
+                keccak256(abi.encode(CLAIM_ENTRY, ids[i], item.voucher.maxClaimableAmount, item.totalClaimed));
         }
         return _digest(domain_, keccak256(abi.encode(CLAIM_BATCH, keccak256(abi.encodePacked(entries)))));
     }

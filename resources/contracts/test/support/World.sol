@@ -11,6 +11,7 @@ abstract contract World {
     uint256 internal constant CUSTOMER_KEY = 0xC0;
     uint256 internal constant OPERATOR_KEY = 0x0B;
     uint256 internal constant SPENDER_KEY = 0x5E;
+    uint256 internal constant FIRST_SUPPLY = 400_000_000e18;
     uint128 internal constant MIN_STAKE = 100e18;
     uint64 internal constant THAW = 7 days;
     uint64 internal constant PERIOD = 1 hours;
@@ -25,6 +26,7 @@ abstract contract World {
     address internal provider = address(0xA11CE);
     address internal payout = address(0xBA4C);
     address internal stranger = address(0x57A);
+    address internal beneficiary = address(0xBEF);
 
     Token internal token;
     Registry internal registry;
@@ -34,7 +36,7 @@ abstract contract World {
     function setUp() public virtual {
         vm.warp(START);
         // By name, not by `new`: the code under test is compiled once, not again inside each test contract.
-        token = Token(vm.deployCode("DepinToken.sol:DepinToken", abi.encode(address(this), 1_000_000_000e18)));
+        token = Token(vm.deployCode("DepinToken.sol:DepinToken", abi.encode(address(this), FIRST_SUPPLY, beneficiary)));
         registry = Registry(
             vm.deployCode(
                 "ProviderRegistry.sol:ProviderRegistry", abi.encode(address(token), MIN_STAKE, THAW, address(this))
