@@ -106,9 +106,7 @@ async def _deploy(chain: Chain, sender: Sender, plan: Plan) -> Addresses:
                 code="no-settlement",
                 status=409,
             )
-    token = await _create(
-        sender, "token", plan.token_holder, plan.token_supply, plan.beneficiary or plan.token_holder
-    )
+    token = await _create(sender, "token", plan.token_holder, plan.token_supply, plan.beneficiary or plan.token_holder)
     registry = await _create(sender, "registry", token, plan.min_stake, plan.thaw_s, sender.address)
     now = await chain.now()
     genesis = now - now % 60 if plan.genesis is None else plan.genesis

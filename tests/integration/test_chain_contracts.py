@@ -215,7 +215,7 @@ async def test_a_channel_pays_by_voucher_and_refunds_the_rest(world: World) -> N
     assert (await settlement.receivers(PAYOUT.address, token.address)).total_settled == 500
     await world.owner.send(settlement.initiate_withdraw(config, 100), purpose="withdraw")
     assert (await settlement.pending_withdrawals(channel)).amount == 100
-    with pytest.raises(Reverted, match="possible from"):
+    with pytest.raises(Reverted, match="delay is not over"):
         await world.owner.send(settlement.finalize_withdraw(config), purpose="withdraw")
 
 
