@@ -6,15 +6,12 @@ sender, so that a customer never needs gas. Every refusal is a 402 that says why
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from aiohttp import web
 
-from depin_desktop.chain import typed_data
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.sender import Sender
 from depin_desktop.chain.typed_data import Signer
@@ -22,11 +19,15 @@ from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.payments import headers as wire
 from depin_desktop.payments import policy, vouchers
+from depin_desktop.payments.answers import Answers, Payment
 from depin_desktop.payments.claims import Claimer
 from depin_desktop.payments.deposits import Depositor, read_channel
+from depin_desktop.payments.holds import HOLD_TIMEOUT_S, Hold, Holds, hold_ended
 from depin_desktop.payments.refunds import Refunder
-from depin_desktop.payments.refusals import EXPLANATIONS, PaymentRefused, Refusal
-from depin_desktop.payments.store import Channel, ChannelStore, Refused, Takings
+from depin_desktop.payments.refusals import PaymentRefused, Refusal
+from depin_desktop.payments.store import Channel, ChannelStore, Promise, Refused, Takings
+
+__all__ = ["Hold", "Payment", "Paywall"]
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +35,6 @@ WITHDRAW_DELAY_S = 86_400
 """A payer's withdrawal takes a day: a home machine may be off for a night and still claim in time."""
 MAX_TIMEOUT_S = 600
 STATE_TTL_S = 300.0
-
-
-@dataclass(frozen=True)
-class Payment:
-    """A charge that is final and on disk; `headers` belong on the answer, `repeated` marks one served again."""
-
-    headers: dict[str, str]
-    customer: str
-    amount: int
-    channel_id: bytes
-    repeated: bool = False
-
 
 OnPaid = Callable[[str, int, str], None]
 
@@ -60,6 +49,7 @@ class Paywall:
         withdraw_delay_s: how long a payer's withdrawal takes, 900 to 2 592 000.
         deposit_floor: the smallest deposit accepted, in base units.
         max_timeout_s: how long a deposit's authorisation should stay valid, as announced to payers.
+        hold_timeout_s: after so long a hold that nobody ended is given up.
         on_paid: called with customer, amount and what it was for, after each charge.
     """
 
@@ -75,27 +65,26 @@ class Paywall:
         withdraw_delay_s: int = WITHDRAW_DELAY_S,
         deposit_floor: int = 0,
         max_timeout_s: int = MAX_TIMEOUT_S,
+        hold_timeout_s: float = HOLD_TIMEOUT_S,
         claim_policy: policy.ClaimPolicy | None = None,
         on_paid: OnPaid | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        network = chain.network
         self._chain = chain
-        self._receiver = receiver
-        self._operator = operator_account.address
         self._exposure_cap = exposure_cap
         self._delay_s = withdraw_delay_s
-        self._deposit_floor = deposit_floor
-        self._max_timeout_s = max_timeout_s
+        self._hold_timeout_s = hold_timeout_s
         self._clock = clock
-        self._network = f"eip155:{network.chain_id}"
-        self._token = network.addresses.token
+        self._answers = Answers(
+            chain.network, receiver, operator_account.address, withdraw_delay_s, deposit_floor, max_timeout_s
+        )
         self._ttl_s = min(STATE_TTL_S, withdraw_delay_s / 3)
         self.store = ChannelStore(database, clock)
         claim_policy = claim_policy or policy.ClaimPolicy(exposure_cap=exposure_cap // 2)
         self.claimer = Claimer(chain, sender, self.store, claim_policy, clock)
         self._depositor = Depositor(chain, sender, self.store, clock)
         self._refunder = Refunder(chain, sender, self.store, self.claimer, clock)
+        self._holds = Holds(clock)
         self.on_paid = on_paid
 
     async def start(self) -> None:
@@ -113,13 +102,79 @@ class Paywall:
             web.HTTPPaymentRequired: unpaid, or the payment is refused; headers and body say why, as x402 writes it.
             web.HTTPOk: the request asked for its deposit back and nothing else; that is done.
         """
-        way = self._requirements(amount)
+        way = self._answers.requirements(amount)
+        asked = f"{request.method} {request.path_qs} {request.headers.get('Range', '')}"
         try:
-            return await self._charge(request, way, description)
+            channel, promise, transaction = await self._admit(request, way)
+            with self._holds.passing(channel.id):
+                channel, repeated = await self.store.charge(channel, promise, amount, description, asked)
+        except Refused:
+            raise self._refusal(request, way, description, PaymentRefused(Refusal.TOTAL)) from None
         except PaymentRefused as refused:
-            raise self._answer(request, way, description, refused) from None
+            raise self._refusal(request, way, description, refused) from None
+        return self._paid(channel, amount, transaction, description, repeated)
 
-    async def _charge(self, request: web.Request, way: wire.Requirements, description: str) -> Payment:
+    async def hold(
+        self, request: web.Request, ceiling: int, description: str, *, timeout_s: float | None = None
+    ) -> Hold:
+        """Verifies a payment of up to `ceiling` base units, whose part that is used will be charged at the end.
+
+        The channel is busy until the hold ends, by `charge`, `cancel`, or after `timeout_s`. Voucher and charge reach
+        the disk together, when the hold is charged and before the answer that they pay for ends.
+
+        Raises:
+            web.HTTPPaymentRequired: unpaid, or the payment is refused; headers and body say why, as x402 writes it.
+            web.HTTPOk: the request asked for its deposit back and nothing else; that is done.
+        """
+        way = self._answers.requirements(ceiling)
+        timeout_s = self._hold_timeout_s if timeout_s is None else timeout_s
+        try:
+            channel, promise, transaction = await self._admit(request, way)
+            _check_unspent(channel, promise, ceiling)
+            return self._holds.open(
+                Hold(
+                    channel=channel,
+                    description=description,
+                    ceiling=ceiling,
+                    promise=promise,
+                    transaction=transaction,
+                    deadline=self._clock() + timeout_s,
+                    _charge=self._charge_hold,
+                    _extend=self._extend_hold,
+                    _end=self._holds.end,
+                )
+            )
+        except PaymentRefused as refused:
+            raise self._refusal(request, way, description, refused) from None
+
+    async def _charge_hold(self, hold: Hold, actual: int) -> Payment:
+        # No identifier: work is not done a second time because its answer was lost.
+        promise = Promise(hold.promise.total, hold.promise.signature, hold.promise.agreed)
+        try:
+            channel, _ = await self.store.charge(hold.channel, promise, actual, hold.description, "")
+        except Refused as refused:  # the hold was given up, and others have used the channel since
+            raise hold_ended() from refused
+        return self._paid(channel, actual, hold.transaction, hold.description)
+
+    async def _extend_hold(self, hold: Hold, request: web.Request, more: int) -> None:
+        way = self._answers.requirements(more)
+        try:
+            channel, promise, transaction = await self._admit(request, way, hold)
+            if promise.total == hold.promise.total:
+                return  # sent again because its answer was lost
+            _check_unspent(channel, promise, more)
+            hold.grow(promise, more, self._clock() + self._hold_timeout_s)
+            hold.transaction = transaction or hold.transaction
+        except PaymentRefused as refused:
+            raise self._refusal(request, way, hold.description, refused) from None
+
+    async def _admit(
+        self, request: web.Request, way: wire.Requirements, extending: Hold | None = None
+    ) -> tuple[Channel, Promise, str]:
+        """Everything that is checked before a payment is booked; a deposit that it brings is made.
+
+        Returns the channel, what was promised, and the deposit's transaction or "".
+        """
         header = request.headers.get(wire.PAYMENT_SIGNATURE)
         if header is None:
             raise PaymentRefused(Refusal.UNPAID)
@@ -128,39 +183,54 @@ class Paywall:
         except ValueError as error:
             raise PaymentRefused(Refusal.PAYLOAD, str(error)) from error
         channel = self._bind(payment, way)
-        voucher = payment.payload.voucher
+        voucher, promise = payment.payload.voucher, Promise.of(payment)
         if not vouchers.is_signed(self._chain.network, channel.config, voucher):
             raise PaymentRefused(Refusal.SIGNATURE)
+        if extending is None:
+            self._holds.check_free(channel.id)
+        elif extending.channel.id != channel.id:
+            raise PaymentRefused(Refusal.CHANNEL_ID)
         if payment.payload.type == "refund":
-            channel = await self._fresh(channel)
-            raise web.HTTPOk(headers=await self._refunder.refund(channel, payment.payload, way))
+            with self._holds.passing(channel.id):
+                channel = await self._fresh(channel)
+                raise web.HTTPOk(headers=await self._refunder.refund(channel, payment.payload, way))
         transaction = ""
-        if channel.book.take(voucher.max_claimable_amount, way.amount, payment.accepted.amount) is not None:
+        if channel.book.take(promise.total, way.amount, promise.agreed) is not None:
             if payment.payload.type == "deposit":
                 channel, transaction = await self._depositor.deposit(channel, payment.payload, way)
             channel = await self._fresh(channel)
             self._check_cover(channel, voucher)
             await self._limit_exposure(channel, way.amount)
         # Otherwise nothing can be charged, and no gas is spent: the store knows whether it is a permitted repeat.
-        asked = f"{request.method} {request.path_qs} {request.headers.get('Range', '')}"
+        return channel, promise, transaction
+
+    def _paid(self, channel: Channel, amount: int, transaction: str, what: str, repeated: bool = False) -> Payment:
+        if self.on_paid is not None and amount and not repeated:
+            self.on_paid(channel.config.payer, amount, what)
+        return self._answers.payment(channel, amount, transaction, repeated=repeated)
+
+    def _refusal(
+        self, request: web.Request, way: wire.Requirements, description: str, refused: PaymentRefused
+    ) -> web.HTTPPaymentRequired:
         try:
-            channel, repeated = await self.store.charge(channel, payment, way.amount, description, asked)
-        except Refused as refused:
-            raise PaymentRefused(Refusal.TOTAL) from refused
-        return self._receipt(channel, way.amount, transaction, description, repeated)
+            payment = wire.decode_payload(request.headers.get(wire.PAYMENT_SIGNATURE, ""))
+            channel = self.store.channels.get(payment.payload.voucher.channel_id)
+        except ValueError:
+            channel = None
+        return self._answers.refusal(request, way, description, refused, channel)
 
     def _bind(self, payment: wire.PaymentPayload, way: wire.Requirements) -> Channel:
         """The channel that a payment is for, as far as it is known here; refuses one that is not ours to claim."""
         accepted, config = payment.accepted, payment.payload.channel_config
         if accepted.scheme != wire.SCHEME:
             raise PaymentRefused(Refusal.SCHEME)
-        if accepted.network != self._network:
+        if accepted.network != way.network:
             raise PaymentRefused(Refusal.NETWORK)
-        if config.token != self._token:
+        if config.token != way.asset:
             raise PaymentRefused(Refusal.TOKEN)
         if config.receiver != way.pay_to:
             raise PaymentRefused(Refusal.RECEIVER)
-        if config.receiver_authorizer != self._operator:
+        if config.receiver_authorizer != way.extra.receiver_authorizer:
             raise PaymentRefused(Refusal.AUTHORIZER)
         identity = vouchers.channel_id(self._chain.network, config)
         if identity != payment.payload.voucher.channel_id:
@@ -196,90 +266,17 @@ class Paywall:
             raise PaymentRefused(Refusal.CHAIN) from error
 
     async def _limit_exposure(self, channel: Channel, price: int) -> None:
-        if not self._exposure_cap or self.claimer.owed_by(channel.config.payer) + price <= self._exposure_cap:
+        payer = channel.config.payer
+
+        def passes() -> bool:
+            owed = self.claimer.owed_by(payer) + self._holds.held_by(payer)
+            return owed + price <= self._exposure_cap
+
+        if not self._exposure_cap or passes():
             return
         await self.claimer.claim()
-        if self.claimer.owed_by(channel.config.payer) + price > self._exposure_cap:
+        if not passes():
             raise PaymentRefused(Refusal.EXPOSURE)
-
-    # --- answers --------------------------------------------------------------------------------------------------
-
-    def _requirements(self, amount: int) -> wire.Requirements:
-        return wire.Requirements(
-            scheme=wire.SCHEME,
-            network=self._network,
-            asset=self._token,
-            amount=amount,
-            pay_to=self._receiver,
-            max_timeout_seconds=self._max_timeout_s,
-            extra=wire.Terms(
-                name=typed_data.TOKEN_DOMAIN[0],
-                version=typed_data.TOKEN_DOMAIN[1],
-                receiver_authorizer=self._operator,
-                withdraw_delay=self._delay_s,
-                min_deposit=policy.announced_deposit(amount, self._deposit_floor),
-            ),
-        )
-
-    def _answer(
-        self, request: web.Request, way: wire.Requirements, description: str, refused: PaymentRefused
-    ) -> web.HTTPPaymentRequired:
-        if (channel := self._concerned(request, refused.refusal)) is not None:
-            state = wire.ChannelState(
-                channel_id=channel.id,
-                balance=channel.balance,
-                total_claimed=channel.claimed,
-                withdraw_requested_at=channel.withdraw_at,
-                charged_cumulative_amount=channel.book.charged,
-            )
-            newest = wire.VoucherState(signed_max_claimable=channel.book.signed, signature=channel.signature)
-            extra = way.extra.model_copy(
-                update={"channel_state": state, "voucher_state": newest if channel.signature else None}
-            )
-            way = way.model_copy(update={"extra": extra})
-        required = wire.PaymentRequired(
-            error=refused.refusal.value,
-            resource=wire.Resource(url=str(request.url), description=description),
-            accepts=(way,),
-        )
-        message, remedy = EXPLANATIONS[refused.refusal]
-        problem = {"code": refused.refusal.value, "message": message, "remedy": remedy, "detail": refused.detail}
-        return web.HTTPPaymentRequired(
-            headers={wire.PAYMENT_REQUIRED: wire.encode(required)},
-            text=json.dumps(problem | required.model_dump(mode="json", by_alias=True, exclude_none=True)),
-            content_type="application/json",
-        )
-
-    def _concerned(self, request: web.Request, refusal: Refusal) -> Channel | None:
-        """The channel whose state helps the payer to go on, where a readable payment named one that is known here."""
-        if refusal not in (Refusal.TOTAL, Refusal.BELOW_CLAIMED, Refusal.BALANCE):
-            return None
-        payment = wire.decode_payload(request.headers[wire.PAYMENT_SIGNATURE])
-        return self.store.channels.get(payment.payload.voucher.channel_id)
-
-    def _receipt(self, channel: Channel, amount: int, transaction: str, what: str, repeated: bool) -> Payment:
-        payer = channel.config.payer
-        response = wire.PaymentResponse(
-            success=True,
-            payer=payer,
-            transaction=transaction,
-            network=self._network,
-            amount="",
-            extra=wire.ReceiptDetails(
-                charged_amount=amount,
-                channel_state=wire.ChannelState(
-                    channel_id=channel.id,
-                    balance=channel.balance,
-                    total_claimed=channel.claimed,
-                    withdraw_requested_at=channel.withdraw_at,
-                    charged_cumulative_amount=channel.book.charged,
-                ),
-            ),
-        )
-        if self.on_paid is not None and not repeated:
-            self.on_paid(payer, amount, what)
-        headers = {wire.PAYMENT_RESPONSE: wire.encode(response)}
-        return Payment(headers, payer, 0 if repeated else amount, channel.id, repeated)
 
     # --- what has been earned -------------------------------------------------------------------------------------
 
@@ -313,3 +310,8 @@ class Paywall:
     async def takings(self, since: float = 0) -> list[Takings]:
         """What was charged per hour, customer and kind since then."""
         return await self.store.takings(since)
+
+
+def _check_unspent(channel: Channel, promise: Promise, amount: int) -> None:
+    if channel.book.take(promise.total, amount, promise.agreed) is None:
+        raise PaymentRefused(Refusal.TOTAL)

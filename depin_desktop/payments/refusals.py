@@ -38,6 +38,7 @@ class Refusal(StrEnum):
     CHAIN = _PREFIX + "channel_state_read_failed"
     REFUND_NOTHING = _PREFIX + "refund_no_balance"
     REFUND_FAILED = _PREFIX + "refund_transaction_failed"
+    BUSY = _PREFIX + "channel_busy"
     WITHDRAWING = _PREFIX + "withdrawal_pending"
     EXPOSURE = _PREFIX + "unclaimed_cap_reached"
 
@@ -82,6 +83,10 @@ EXPLANATIONS: dict[Refusal, tuple[str, str]] = {
     Refusal.CHAIN: ("The provider cannot reach the chain just now.", "Try again in a moment."),
     Refusal.REFUND_NOTHING: ("There is nothing left to return in this channel.", ""),
     Refusal.REFUND_FAILED: ("The refund was rejected by the chain.", "Withdraw from the channel yourself."),
+    Refusal.BUSY: (
+        "Another request of this channel is still being served.",
+        "Wait for its answer, or use another channel (another salt).",
+    ),
     Refusal.WITHDRAWING: ("The payer is withdrawing this channel's deposit.", "Open another channel."),
     Refusal.EXPOSURE: (
         "Too much is waiting to be claimed from this customer.",

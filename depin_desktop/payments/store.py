@@ -93,6 +93,29 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class Promise:
+    """A verified voucher as the book takes it: it stands for the span [total - agreed, total) of the channel's money.
+
+    Attributes:
+        identifier: the payer's name for the payment, under which it may ask for the same once more.
+    """
+
+    total: int
+    signature: bytes
+    agreed: int
+    identifier: str | None = None
+
+    @property
+    def start(self) -> int:
+        return self.total - self.agreed
+
+    @staticmethod
+    def of(payment: PaymentPayload) -> Promise:
+        voucher = payment.payload.voucher
+        return Promise(voucher.max_claimable_amount, voucher.signature, payment.accepted.amount, payment.identifier)
+
+
+@dataclass(frozen=True)
 class Takings:
     """What one payer paid for one kind of thing (the description's first word) in the hour that begins at `at`."""
 
@@ -144,7 +167,7 @@ class ChannelStore:
         return self._keep(await self._database.run(work))
 
     async def charge(
-        self, channel: Channel, payment: PaymentPayload, price: int, what: str, request: str
+        self, channel: Channel, promise: Promise, price: int, what: str, request: str
     ) -> tuple[Channel, bool]:
         """Charges `price` under a verified voucher and returns the channel once that is on disk.
 
@@ -154,21 +177,22 @@ class ChannelStore:
         Raises:
             Refused: the voucher's interval is not free.
         """
-        now, identifier = self._clock(), payment.identifier
-        total, signature = payment.payload.voucher.max_claimable_amount, payment.payload.voucher.signature
+        now, total, identifier = self._clock(), promise.total, promise.identifier
 
         def work(connection: sqlite3.Connection) -> tuple[Channel, bool]:
             current = _read(connection, channel.id) or channel
-            book = current.book.take(total, price, payment.accepted.amount)
+            book = current.book.take(total, price, promise.agreed)
             if book is None:
                 if identifier and _repeat(connection, channel.id, total, identifier, request, now):
                     return current, True
                 raise Refused(current)
-            newest = signature if book.signed > current.book.signed or not current.signature else current.signature
-            since = current.unclaimed_since or now
+            newer = book.signed > current.book.signed or not current.signature
+            newest = promise.signature if newer else current.signature
+            since = current.unclaimed_since or (now if price else 0)
             charged = replace(current, book=book, signature=newest, unclaimed_since=since)
             _write(connection, charged)
-            _take(connection, now, charged.config.payer, what.partition(" ")[0], price)
+            if price:
+                _take(connection, now, charged.config.payer, what.partition(" ")[0], price)
             if identifier:
                 _allow_repeat(connection, channel.id, total, identifier, request, now)
             return charged, False
