@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -74,9 +75,14 @@ class Signed:
 
 
 class Account:
-    """The state of paying one provider. `sign` is called under `lock`."""
+    """The state of paying one provider. `sign` is called under `lock`.
 
-    def __init__(self, wallet: Wallet, provider: NodeOffer) -> None:
+    Args:
+        exclusive: one request at a time uses it, so that both sides continue from what was charged.
+    """
+
+    def __init__(self, wallet: Wallet, provider: NodeOffer, *, exclusive: bool = False) -> None:
+        self.exclusive = exclusive
         self._wallet = wallet
         self._network = wallet.chain.network
         self.provider = provider
@@ -108,7 +114,7 @@ class Account:
         """Takes the provider's terms if they are what it offered; returns the amount it asks. Raises PaymentFailed."""
         self.way = agree(self._network, self.provider, required, price)
         if self.channel is not None and not same_terms(self.channel.config, self._config(self.way)):
-            self.channel = None
+            self.drop()
         return self.way.amount
 
     def _config(self, way: wire.Requirements, number: int = 0) -> wire.ChannelConfig:
@@ -148,19 +154,35 @@ class Account:
         self.channel = replace(self.channel, balance=state.balance, signed=signed)
         return await self._wallet.store.save(self.channel)
 
+    def drop(self) -> None:
+        """Lets go of the channel: another account, or another process, may have it."""
+        if self.channel is not None:
+            self._wallet.store.let_go(self.channel.id)
+            self.channel = None
+
     async def abandon(self, signed: Signed) -> None:
         """Uses the payment's channel no more."""
         if self.channel is not None and self.channel.id == signed.channel:
             await self._wallet.store.save(replace(self.channel, usable=False))
-            self.channel = None
+            self.drop()
+
+    async def keep(self) -> None:
+        """Writes what receipts said since the last signature, for the next process."""
+        if self.channel is not None:
+            with contextlib.suppress(LeaseLost):
+                await self._wallet.store.save(self.channel)
 
     def give_back(self, signed: Signed, charged: int = 0) -> None:
         """Counts what the provider says it did not charge as free again, where nothing was signed on top of it."""
+        self.book(signed.channel, signed.total - signed.price, signed.total, charged)
+
+    def book(self, channel_id: bytes, start: int, total: int, charged: int) -> None:
+        """Counts `charged` of the signed span from `start` to `total` as paid, and the rest as in `give_back`."""
         channel = self.channel
-        if channel is None or channel.id != signed.channel:
+        if channel is None or channel.id != channel_id:
             return
-        total = signed.total - signed.price + charged if channel.signed == signed.total else channel.signed
-        self.channel = replace(channel, signed=total, paid=channel.paid + charged)
+        signed = start + charged if channel.signed == total else channel.signed
+        self.channel = replace(channel, signed=signed, paid=channel.paid + charged)
 
     async def resync(self, signed: Signed, required: wire.PaymentRequired) -> bool:
         """Continues from a voucher that the provider holds and this side forgot, if it bears the customer's signature.
@@ -170,11 +192,29 @@ class Account:
         channel = self.channel
         if channel is None or channel.id != signed.channel or self._resyncs != signed.resyncs:
             return True  # others have caught up since this was signed
+        if self.exclusive:
+            return await self._continue_from_count(channel, signed, required)
         proven = max((self._proven(channel, way.extra.voucher_state) for way in required.accepts), default=0)
         self.channel = replace(channel, signed=max(channel.signed, proven))
         refreshed = await self.refresh()
         self._resyncs += 1
         return refreshed.signed > channel.signed
+
+    async def _continue_from_count(self, channel: PayerChannel, signed: Signed, required: wire.PaymentRequired) -> bool:
+        """Goes on from what the provider says it has charged, as far as this customer has signed for that much.
+
+        Where that was the count already, from the end of all that was signed: some of it may have been charged out of
+        order, by an earlier process of this customer. What lies unused in between comes back with the deposit's rest.
+        """
+        proven = max((self._proven(channel, way.extra.voucher_state) for way in required.accepts), default=0)
+        states = (way.extra.channel_state for way in required.accepts)
+        counted = max((s.charged_cumulative_amount or 0 for s in states if s is not None), default=0)
+        start, signed_once = signed.total - signed.price, max(signed.total, proven)
+        total = counted if start < counted <= signed_once else proven
+        self.channel = replace(channel, signed=total, paid=max(channel.paid, min(counted, signed_once)))
+        self._resyncs += 1
+        await self.refresh()
+        return total != start
 
     def _proven(self, channel: PayerChannel, state: wire.VoucherState | None) -> int:
         if state is None or state.signature is None or state.signed_max_claimable is None:
@@ -202,7 +242,7 @@ class Account:
                 self.channel = replace(self.channel, signed=total)
                 return self._signed(await self._wallet.store.save(self.channel), total, price, intent)
             except LeaseLost:
-                self.channel = None
+                self.drop()
 
     def _signed(self, channel: PayerChannel, total: int, price: int, intent: DepositIntent | None) -> Signed:
         assert self.way is not None

@@ -89,6 +89,7 @@ class PayerStore:
         self._database = database
         self._clock = clock
         self._holder = secrets.token_hex(8)
+        self._in_use: set[bytes] = set()  # by accounts of this process
 
     async def open(self) -> None:
         await self._database.migrate(NAMESPACE, SCRIPTS)
@@ -96,7 +97,9 @@ class PayerStore:
     async def lease(
         self, provider: str, fits: Callable[[ChannelConfig], bool], create: Callable[[int], PayerChannel]
     ) -> PayerChannel:
-        """A usable channel to `provider` that no other process holds, leased to this one.
+        """A usable channel to `provider` that no other process and no other account holds, leased to this process.
+
+        `let_go` frees it for this process's other accounts.
 
         Args:
             fits: whether a known channel still has the provider's present terms.
@@ -110,7 +113,9 @@ class PayerStore:
             ).fetchall()
             for row in rows:
                 free = row["lease"] in ("", self._holder) or row["lease_until"] < now
-                if row["usable"] and free and fits((channel := _channel(row)).config):
+                if not free or not row["usable"] or row["id"] in self._in_use:
+                    continue
+                if fits((channel := _channel(row)).config):
                     self._hold(connection, channel.id, now)
                     return channel
             channel = create(len(rows))
@@ -132,7 +137,12 @@ class PayerStore:
 
         return await self._database.run(work)
 
+    def let_go(self, channel: bytes) -> None:
+        """An account of this process uses the channel no more."""
+        self._in_use.discard(channel)
+
     def _hold(self, connection: sqlite3.Connection, channel: bytes, now: float) -> None:
+        self._in_use.add(channel)
         connection.execute(
             "UPDATE payer_channels SET lease = ?, lease_until = ? WHERE id = ?", (self._holder, now + LEASE_S, channel)
         )

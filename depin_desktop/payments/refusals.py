@@ -102,3 +102,8 @@ class PaymentRefused(Exception):
         super().__init__(refusal.value)
         self.refusal = refusal
         self.detail = detail
+
+
+def explain(code: str) -> str:
+    """What a refusal's code means, in a sentence; the code itself where it is not ours."""
+    return EXPLANATIONS[Refusal(code)][0] if code in set(Refusal) else code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator
@@ -22,14 +23,18 @@ from depin_desktop.core.database import Database
 from depin_desktop.net.offers import NodeOffer
 from depin_desktop.payments import headers as wire
 from depin_desktop.payments.payer import Budget, Payer
-from depin_desktop.payments.paywall import Paywall
+from depin_desktop.payments.paywall import Hold, Paywall
 
 DELAY_S = 3600
 
 
 @dataclass
 class Shop:
-    """One provider who sells `GET /goods/{price}`."""
+    """One provider who sells `GET /goods/{price}`, and metered work: `/work/{ceiling}/{used}`.
+
+    `?stream` ends with its receipt as an event; it waits for `go_on` after the first. Further vouchers for
+    it come to `POST /pay/{more}`.
+    """
 
     chain: Chain
     operator: LocalAccount
@@ -37,9 +42,12 @@ class Shop:
     paywall: Paywall
     sender: Sender
     url: str
+    base: str = ""
     served: list[int] = field(default_factory=list)
     drop_answers: int = 0  # so many answers are lost after the charge
     sent: list[str] = field(default_factory=list)  # payment headers as they came
+    holds: list[Hold] = field(default_factory=list)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def offer(self) -> NodeOffer:
@@ -58,12 +66,44 @@ class Shop:
         self.sent.append(request.headers.get(wire.PAYMENT_SIGNATURE, ""))
         price = int(request.match_info["price"])
         payment = await self.paywall.charge(request, price, "reads")
+        self._maybe_drop(request)
+        self.served.append(price)
+        return web.Response(body=b"x" * 10, headers=payment.headers)
+
+    async def work(self, request: web.Request) -> web.StreamResponse:
+        self.sent.append(request.headers.get(wire.PAYMENT_SIGNATURE, ""))
+        used = int(request.match_info["used"])
+        async with await self.paywall.hold(request, int(request.match_info["ceiling"]), "work") as hold:
+            self.holds.append(hold)
+            if "stream" in request.query:
+                return await self._stream(request, hold, used)
+            if "fail" in request.query:
+                raise web.HTTPInternalServerError
+            payment = await hold.charge(used)
+            self._maybe_drop(request)
+            return web.Response(body=b"x" * 10, headers=payment.headers)
+
+    async def _stream(self, request: web.Request, hold: Hold, used: int) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"data: first\n\n")
+        await self.go_on.wait()
+        payment = await hold.charge(min(used, hold.ceiling))
+        self._maybe_drop(request)
+        await response.write(b"event: x402.payment-response\ndata: ")
+        await response.write(payment.headers[wire.PAYMENT_RESPONSE].encode() + b"\n\ndata: [DONE]\n\n")
+        return response
+
+    async def pay(self, request: web.Request) -> web.Response:
+        await self.holds[-1].extend(request, int(request.match_info["more"]))
+        self._maybe_drop(request)
+        return web.Response()
+
+    def _maybe_drop(self, request: web.Request) -> None:
         if self.drop_answers:
             self.drop_answers -= 1
             assert request.transport is not None
             request.transport.abort()
-        self.served.append(price)
-        return web.Response(body=b"x" * 10, headers=payment.headers)
 
 
 @contextlib.asynccontextmanager
@@ -90,10 +130,17 @@ async def shop_of(
     await paywall.start()
     shop = Shop(chain, operator, owner, paywall, sender, "")
     app = web.Application()
-    app.add_routes([web.get("/goods/{price}", shop.goods)])
+    app.add_routes(
+        [
+            web.get("/goods/{price}", shop.goods),
+            web.route("*", "/work/{ceiling}/{used}", shop.work),
+            web.post("/pay/{more}", shop.pay),
+        ]
+    )
     server = TestServer(app)
     await server.start_server()
-    shop.url = str(server.make_url("/goods/"))
+    shop.base = str(server.make_url("/"))
+    shop.url = f"{shop.base}goods/"
     try:
         yield shop
     finally:
@@ -116,6 +163,19 @@ class Customer:
         response = await self.payer.request(self.session, "GET", f"{shop.url}{cost}", shop.offer, **kw)
         await response.read()
         return response
+
+    async def ask(self, shop: Shop, path: str, price: int | None = None) -> aiohttp.ClientResponse:
+        """A metered answer, not yet read or settled."""
+        return await self.payer.request(
+            self.session, "POST", f"{shop.base}{path}", shop.offer, price=price, metered=True
+        )
+
+    async def use(self, shop: Shop, ceiling: int, used: int, price: int | None = None) -> int | None:
+        """Metered work to its end; what was charged for it."""
+        response = await self.ask(shop, f"work/{ceiling}/{used}", price)
+        assert response.status == 200
+        await response.read()
+        return await self.payer.settled(response)
 
 
 @contextlib.asynccontextmanager
