@@ -36,6 +36,51 @@ class StorageOffer(ServiceOffer):
     min_term_s: int = 0
 
 
+class ModelOffer(BaseModel):
+    """One model that is loaded or ready to be, with what it was measured at and what it costs.
+
+    Attributes:
+        kind: "chat", "completion", "embedding" or "onnx".
+        engine: name and exact build.
+        slots: how many jobs it runs at once.
+        rate: tokens (ONNX: runs) a second, measured.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: str
+    name: str
+    sha256: str
+    engine: str
+    slots: int = 1
+    context_tokens: int = 0
+    rate: float = 0.0
+    price_in_per_mtoken: Money = 0
+    price_out_per_mtoken: Money = 0
+    price_per_run_second: Money = 0
+
+
+class WasmOffer(BaseModel):
+    """Terms of WASM jobs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    engine: str
+    slots: int = 1
+    rate: float = 0.0
+    price_per_gfuel: Money = 0
+    price_per_second: Money = 0
+    max_memory_bytes: int = 0
+    max_seconds: float = 0.0
+
+
+class ComputeOffer(ServiceOffer):
+    """Terms of computing."""
+
+    models: tuple[ModelOffer, ...] = ()
+    wasm: WasmOffer | None = None
+
+
 class NodeOffer(BaseModel):
     """One provider's whole offer. `owner` identifies the provider in the registry; the operator signs."""
 
@@ -51,15 +96,16 @@ class NodeOffer(BaseModel):
     issued_at: float
     expires_at: float
     storage: StorageOffer | None = None
+    compute: ComputeOffer | None = None
 
     @property
     def empty(self) -> bool:
         """Whether nothing is for sale: a provider that withdraws says so."""
-        return self.storage is None
+        return self.storage is None and self.compute is None
 
     def emptied(self, issued_at: float) -> NodeOffer:
         """The newer offer that withdraws this one."""
-        return self.model_copy(update={"issued_at": issued_at, "storage": None})
+        return self.model_copy(update={"issued_at": issued_at, "storage": None, "compute": None})
 
 
 class Rejected(Exception):
