@@ -53,6 +53,15 @@ class Disk(Snapshot):
     temperature_c: float | None = None
 
 
+class GpuProcess(Snapshot):
+    """A program on a card; None where the driver does not tell."""
+
+    pid: int
+    name: str
+    memory_bytes: int | None = None
+    utilisation_percent: float | None = None
+
+
 class Gpu(Snapshot):
     """One graphics processor; None where the driver does not tell."""
 
@@ -66,6 +75,8 @@ class Gpu(Snapshot):
     temperature_c: float | None = None
     power_w: float | None = None
     power_limit_w: float | None = None
+    power_range_w: tuple[float, float] | None = None  # between which the limit may be set
+    processes: tuple[GpuProcess, ...] = ()
 
 
 class Sensor(Snapshot):
@@ -375,7 +386,7 @@ class Event(Snapshot):
     """One WebSocket message; `data` is the topic's model in JSON form.
 
     Topics and models: status EngineStatus, storage StorageStatus, wallet WalletStatus, hardware Inventory,
-    activity Activity.
+    activity Activity, controls ControlsStatus (api/controls.py).
     """
 
     topic: str

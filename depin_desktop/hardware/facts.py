@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from depin_desktop.api.models import Gpu
+
+
+class GpuReading(NamedTuple):
+    """The cards that answered, and sentences about those that did not."""
+
+    gpus: tuple[Gpu, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,29 @@
 /* A library that speaks NVML's C interface for machines without an NVIDIA card: two cards, and the faults that real
- * drivers show. The file named by NVML_DOUBLE holds the fault: none, no-driver, mismatch, lost, gone, hang. */
+ * drivers show. The file named by NVML_DOUBLE holds the fault: none, no-driver, mismatch, lost, gone, hang, no-permission. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { OK = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, DRIVER_NOT_LOADED = 9, GPU_IS_LOST = 15, MISMATCH = 18 };
+enum {
+    OK = 0,
+    INVALID_ARGUMENT = 2,
+    NOT_SUPPORTED = 3,
+    NO_PERMISSION = 4,
+    NOT_FOUND = 6,
+    INSUFFICIENT_SIZE = 7,
+    DRIVER_NOT_LOADED = 9,
+    GPU_IS_LOST = 15,
+    MISMATCH = 18
+};
 
 typedef struct { unsigned long long total, free, used; } Memory;
 typedef struct { unsigned int gpu, memory; } Utilization;
+typedef struct { unsigned int pid; unsigned long long used; unsigned int instance, slice; } Process;
+typedef struct { unsigned int pid; unsigned long long at; unsigned int sm, memory, encoder, decoder; } Sample;
 
 static char cards[2];
+static unsigned int limit = 350000; /* milliwatts, of the big card */
 
 static int fault_is(const char *name) {
     char found[32] = "";
@@ -88,6 +101,68 @@ int nvmlDeviceGetPowerUsage(void *card, unsigned int *milliwatts) {
 
 int nvmlDeviceGetEnforcedPowerLimit(void *card, unsigned int *milliwatts) {
     if (second(card)) return NOT_SUPPORTED;
+    *milliwatts = limit;
+    return OK;
+}
+
+int nvmlDeviceGetPowerManagementLimitConstraints(void *card, unsigned int *low, unsigned int *high) {
+    if (second(card)) return NOT_SUPPORTED;
+    *low = 100000;
+    *high = 400000;
+    return OK;
+}
+
+int nvmlDeviceGetPowerManagementDefaultLimit(void *card, unsigned int *milliwatts) {
+    if (second(card)) return NOT_SUPPORTED;
     *milliwatts = 350000;
+    return OK;
+}
+
+int nvmlDeviceSetPowerManagementLimit(void *card, unsigned int milliwatts) {
+    if (second(card)) return NOT_SUPPORTED;
+    if (fault_is("no-permission")) return NO_PERMISSION;
+    if (milliwatts < 100000 || milliwatts > 400000) return INVALID_ARGUMENT;
+    limit = milliwatts;
+    return OK;
+}
+
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **card) {
+    if (strcmp(uuid, "GPU-0") != 0 && strcmp(uuid, "GPU-1") != 0) return NOT_FOUND;
+    *card = &cards[uuid[4] == '1'];
+    return OK;
+}
+
+/* This process computes on the big card, and the first process of the system draws on it. */
+static int one_process(void *card, unsigned int *room, Process *list, unsigned int pid, unsigned long long used) {
+    if (second(card)) return NOT_SUPPORTED;
+    unsigned int had = *room;
+    *room = 1;
+    if (had < 1) return INSUFFICIENT_SIZE;
+    memset(list, 0, sizeof *list);
+    list->pid = pid;
+    list->used = used;
+    return OK;
+}
+
+int nvmlDeviceGetComputeRunningProcesses_v3(void *card, unsigned int *room, Process *list) {
+    return one_process(card, room, list, (unsigned int)getpid(), 2ULL << 30);
+}
+
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *card, unsigned int *room, Process *list) {
+    return one_process(card, room, list, 1, ~0ULL); /* its memory is not told */
+}
+
+int nvmlDeviceGetProcessUtilization(void *card, Sample *list, unsigned int *room, unsigned long long since) {
+    if (second(card)) return NOT_SUPPORTED;
+    if (since >= 2000) return NOT_FOUND; /* nothing was sampled since */
+    unsigned int had = *room;
+    *room = 2;
+    if (had < 2) return INSUFFICIENT_SIZE;
+    memset(list, 0, 2 * sizeof *list);
+    list[0].pid = list[1].pid = (unsigned int)getpid();
+    list[0].at = 1000;
+    list[0].sm = 20;
+    list[1].at = 2000;
+    list[1].sm = 40;
     return OK;
 }

@@ -19,7 +19,8 @@ _ALL_FAULTS = """
 import asyncio, json, os, threading
 from pathlib import Path
 from depin_desktop.hardware.inventory import Surveyor
-from depin_desktop.hardware.gpus import read_gpus
+from depin_desktop.core.errors import UserFacingError
+from depin_desktop.hardware.gpus import Gpus, read_gpus
 from depin_desktop.hardware.probes import ProbeFailed, Prober
 
 fault = Path(os.environ["NVML_DOUBLE"])
@@ -47,6 +48,28 @@ async def hang():
     seen["inventory"] = [gpu.name for gpu in (await Surveyor().take()).gpus]
 
 asyncio.run(hang())
+
+def outcome(gpus, *limit):
+    try:
+        gpus.set_power_limit(*limit)
+    except UserFacingError as error:
+        return error.code
+    return gpus.read().gpus[0].power_limit_w
+
+gpus = Gpus()
+seen["own"] = os.getpid()
+seen["again"] = [[[process.model_dump() for process in gpus.read().gpus[0].processes] for _ in range(2)]]
+limits = [("GPU-0", 200.0), ("GPU-0", None), ("GPU-0", 999.0), ("GPU-9", 200.0), ("GPU-1", 200.0), ("AMD-1", 200.0)]
+seen["limits"] = [outcome(gpus, *limit) for limit in limits]
+fault.write_text("no-permission")
+seen["limits"].append(outcome(gpus, "GPU-0", 200.0))
+lives = []
+for name in ("none", "gone", "none", "lost", "none"):
+    fault.write_text(name)
+    reading = gpus.read()
+    lives.append([len(reading.gpus), len(reading.problems)])
+seen["lives"] = lives
+gpus.close()
 print(json.dumps(seen))
 """
 
@@ -78,6 +101,7 @@ def test_a_machine_without_nvml_has_no_cards_and_no_problem() -> None:
 
 def test_every_value_of_a_card_is_read_in_the_units_of_the_model(seen: dict[str, Any]) -> None:
     big = seen["none"][0][0]
+    del big["processes"]
     assert big == {
         "index": 0,
         "uuid": "GPU-0",
@@ -89,7 +113,30 @@ def test_every_value_of_a_card_is_read_in_the_units_of_the_model(seen: dict[str,
         "temperature_c": 63.0,
         "power_w": 183.5,
         "power_limit_w": 350.0,
+        "power_range_w": [100.0, 400.0],
     }
+
+
+def test_programs_on_a_card_have_their_memory_and_their_share_of_its_time(seen: dict[str, Any]) -> None:
+    first, second = seen["again"][0]
+    assert [process["pid"] for process in first] == [1, seen["own"]]
+    assert all(process["name"] for process in first)
+    assert [process["memory_bytes"] for process in first] == [None, 2 << 30]
+    assert [process["utilisation_percent"] for process in first] == [None, 30.0]
+    assert [process["utilisation_percent"] for process in second] == [None, None], "nothing was sampled in between"
+
+
+def test_a_power_limit_is_set_taken_back_or_refused_in_words(seen: dict[str, Any]) -> None:
+    unsupported = "power-limit-unsupported"
+    assert seen["limits"] == [
+        *(200.0, 350.0, "power-limit-range"),
+        *(unsupported, unsupported, unsupported),
+        "power-limit-permission",
+    ]
+
+
+def test_one_who_keeps_asking_survives_a_driver_that_goes_and_comes_back(seen: dict[str, Any]) -> None:
+    assert seen["lives"] == [[2, 0], [0, 1], [2, 0], [1, 1], [2, 0]]
 
 
 def test_what_a_card_does_not_measure_is_none(seen: dict[str, Any]) -> None:
