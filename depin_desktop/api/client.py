@@ -9,6 +9,7 @@ from typing import TypeVar
 import aiohttp
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from depin_desktop.api.controls import ControlsStatus, Presence, SetPause, Wishes
 from depin_desktop.api.endpoint import Endpoint, EngineUnreachable
 from depin_desktop.api.models import (
     EngineStatus,
@@ -108,12 +109,30 @@ class EngineClient:
     async def set_sharing(self, on: bool) -> EngineStatus:
         return await self._ask("PUT", "/v1/sharing", EngineStatus, SetSharing(on=on))
 
+    async def controls(self) -> ControlsStatus:
+        return await self._ask("GET", "/v1/controls", ControlsStatus)
+
+    async def set_controls(self, wishes: Wishes) -> ControlsStatus:
+        return await self._ask("PUT", "/v1/controls", ControlsStatus, wishes)
+
+    async def pause(self, seconds: float | None = None, *, finish_current: bool = False) -> ControlsStatus:
+        """Pauses work now, for a while or until `resume`."""
+        request = SetPause(seconds=seconds, finish_current=finish_current)
+        return await self._ask("POST", "/v1/controls/pause", ControlsStatus, request)
+
+    async def resume(self) -> ControlsStatus:
+        return await self._ask("POST", "/v1/controls/resume", ControlsStatus)
+
+    async def tell_presence(self, presence: Presence) -> None:
+        """Says what this desktop session knows of its user."""
+        await self._send("PUT", "/v1/controls/presence", presence)
+
     async def shutdown(self) -> None:
         """Asks the engine to stop; it answers before it does."""
         await self._send("POST", "/v1/shutdown")
 
     async def events(self) -> AsyncIterator[Event]:
-        """What happens, beginning with a snapshot of status and storage.
+        """What happens, beginning with snapshots of what there is to show.
 
         Raises:
             EngineUnreachable: the connection ended; connect again and start over.

@@ -13,12 +13,14 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from aiohttp import WSCloseCode, web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from depin_desktop import __version__
+from depin_desktop.api.answers import body_of, json_of
+from depin_desktop.api.controls_server import ControlsBackend, ControlsRoutes
 from depin_desktop.api.endpoint import Endpoint, socket_path
 from depin_desktop.api.models import (
     EngineStatus,
@@ -38,7 +40,6 @@ from depin_desktop.core.home import Home
 
 log = logging.getLogger(__name__)
 
-Model = TypeVar("Model", bound=BaseModel)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ALLOWED_HOSTS = frozenset({"engine", "localhost", "127.0.0.1"})
@@ -49,6 +50,8 @@ HEARTBEAT_S = 20.0
 class Backend(Protocol):
     """What the API needs of the engine."""
 
+    @property
+    def controls(self) -> ControlsBackend: ...
     def status(self) -> EngineStatus: ...
     def storage(self) -> StorageStatus: ...
     async def hardware(self) -> Inventory: ...
@@ -112,6 +115,7 @@ class ApiServer:
             web.put("/v1/sharing", self._set_sharing),
             web.post("/v1/shutdown", self._shutdown),
             web.get("/v1/events", self._events),
+            *ControlsRoutes(self._backend.controls).routes(),
         ]
 
     @web.middleware
@@ -127,16 +131,16 @@ class ApiServer:
         return await handler(request)
 
     async def _status(self, _: web.Request) -> web.Response:
-        return _json(self._backend.status())
+        return json_of(self._backend.status())
 
     async def _storage(self, _: web.Request) -> web.Response:
-        return _json(self._backend.storage())
+        return json_of(self._backend.storage())
 
     async def _hardware(self, _: web.Request) -> web.Response:
-        return _json(await self._backend.hardware())
+        return json_of(await self._backend.hardware())
 
     async def _wallet(self, _: web.Request) -> web.Response:
-        return _json(await self._backend.wallet())
+        return json_of(await self._backend.wallet())
 
     async def _history(self, request: web.Request) -> web.Response:
         try:
@@ -148,13 +152,13 @@ class ApiServer:
         return web.json_response([entry.model_dump(mode="json") for entry in entries])
 
     async def _share_storage(self, request: web.Request) -> web.Response:
-        return _json(await self._backend.share_storage(await _body(request, ShareStorage)))
+        return json_of(await self._backend.share_storage(await body_of(request, ShareStorage)))
 
     async def _unshare_storage(self, request: web.Request) -> web.Response:
-        return _json(await self._backend.unshare_storage(await _body(request, UnshareStorage)))
+        return json_of(await self._backend.unshare_storage(await body_of(request, UnshareStorage)))
 
     async def _set_sharing(self, request: web.Request) -> web.Response:
-        return _json(await self._backend.set_sharing((await _body(request, SetSharing)).on))
+        return json_of(await self._backend.set_sharing((await body_of(request, SetSharing)).on))
 
     async def _shutdown(self, _: web.Request) -> web.Response:
         self._backend.request_shutdown()
@@ -179,6 +183,7 @@ class ApiServer:
     async def _send_events(self, socket: web.WebSocketResponse, subscription: Subscription) -> None:
         await socket.send_str(_event("status", self._backend.status()))
         await socket.send_str(_event("storage", self._backend.storage()))
+        await socket.send_str(_event("controls", self._backend.controls.status()))
         async for message in subscription:
             await socket.send_str(_event(message.topic, message.data))
 
@@ -197,19 +202,6 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _problem(
             Problem(code="internal", message="The engine ran into an error of its own.", remedy=remedy), 500
         )
-
-
-async def _body(request: web.Request, model: type[Model]) -> Model:
-    try:
-        return model.model_validate_json(await request.read())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserFacingError(f"The request is not understood: {where} {first['msg']}.", code="bad-request") from error
-
-
-def _json(model: BaseModel) -> web.Response:
-    return web.Response(text=model.model_dump_json(), content_type="application/json")
 
 
 def _problem(problem: Problem, status: int) -> web.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from depin_desktop import __version__
-from depin_desktop.cli import network, node, store, wallet
+from depin_desktop.cli import controls, network, node, store, wallet
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,6 +28,7 @@ def completion(shell: str) -> None:
     click.echo(found(main, {}, "depin", "_DEPIN_COMPLETE").source())
 
 
+controls.register(main)
 network.register(main)
 node.register(main)
 store.register(main)

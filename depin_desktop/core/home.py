@@ -26,6 +26,11 @@ class Home:
         return self.root / "settings.json"
 
     @property
+    def controls(self) -> Path:
+        """What the owner has set of the controls, and a pause under way."""
+        return self.root / "controls.json"
+
+    @property
     def network(self) -> Path:
         return self.root / "network.json"
 

@@ -22,6 +22,7 @@ from depin_desktop.api.models import (
 )
 from depin_desktop.api.server import ApiServer
 from depin_desktop.chain.network import Network
+from depin_desktop.controls.controls import Controls
 from depin_desktop.core.bus import EventBus, Subscription
 from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
@@ -64,6 +65,7 @@ class Engine:
         self.database = Database(home.engine_database)
         self.activity = ActivityLog(self.database, self.bus)
         self.hardware_watch = HardwareWatch(self.bus)
+        self.controls = Controls(home.controls, self.bus, sharing=lambda: self.settings.sharing)
         self.storage_service = StorageService(
             self.database,
             self.bus,
@@ -89,6 +91,7 @@ class Engine:
         await self.database.open()
         await self.activity.open()
         self._tasks.spawn("activity", self.activity.follow())
+        await self.controls.start()
         await self.storage_service.start()
         await self._api.start()
         await self.hardware_watch.start()
@@ -105,6 +108,7 @@ class Engine:
             log.info("uploads were still running at shutdown; their senders will try again")
         await self._api.stop()
         await self._tasks.close()
+        await self.controls.stop()
         await self.hardware_watch.stop()
         if self.joined is not None:
             await self.joined.close()
@@ -195,6 +199,7 @@ class Engine:
         settings = self.settings.model_copy(update={"sharing": on})
         await asyncio.to_thread(settings.save, self.home.settings)
         self.settings = settings
+        self.controls.decide()
         self.bus.publish("storage", self.storage_service.storage_status())
         self._offer_again()
         return self.status()

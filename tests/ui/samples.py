@@ -34,6 +34,9 @@ from depin_desktop.api.models import (
     WalletStatus,
 )
 from depin_desktop.app.known import Known, Link, Phase
+from depin_desktop.controls.observer import Sources
+from depin_desktop.controls.sessions import Idle
+from depin_desktop.hardware.gpus import GpuReading
 
 NOW = 1_763_840_460.0
 TB, GB = 10**12, 10**9
@@ -295,6 +298,20 @@ def inventory(**changes: object) -> Inventory:
         ),
     }
     return Inventory(**(base | changes))  # type: ignore[arg-type]
+
+
+def sources() -> Sources:
+    """What the controls of that machine would read."""
+    return Sources(
+        cards=lambda: GpuReading(inventory().gpus),
+        set_power_limit=lambda uuid, watts: None,
+        temperature=lambda: 52.0,
+        battery=lambda: False,
+        others=lambda: 4.0,
+        running=lambda names: (),
+        idle=lambda: Idle(None, "no desktop app is open to tell"),
+        own_pids=frozenset[int],
+    )
 
 
 def _disk(mount: str, device: str, filesystem: str, total: int, free: int, **more: object) -> Disk:

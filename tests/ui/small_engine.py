@@ -20,6 +20,7 @@ from depin_desktop.api.models import (
     WalletStatus,
 )
 from depin_desktop.api.server import ApiServer
+from depin_desktop.controls.controls import Controls
 from depin_desktop.core.bus import EventBus, Subscription
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
@@ -41,15 +42,18 @@ class SmallEngine:
         self.now: EngineStatus = samples.status()
         self.storing: StorageStatus = samples.storage()
         self.owning: WalletStatus = samples.wallet()
+        self.controls = Controls(home.controls, self.bus, sharing=lambda: self.now.sharing, sources=samples.sources())
         self.entries: tuple[HistoryEntry, ...] = samples.history(250)
 
     async def start(self) -> None:
         self._server = ApiServer(self._home, self)
+        await self.controls.start()
         await self._server.start()
 
     async def stop(self) -> None:
         if self._server is not None:
             await self._server.stop()
+            await self.controls.stop()
             self._server = None
 
     def publish(self, topic: str, data: Any) -> None:
