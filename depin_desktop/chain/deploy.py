@@ -40,6 +40,7 @@ class Plan:
         genesis: when period 0 begins, Unix seconds; None for the begin of the running minute.
         window_s: the challenge window at the end of every period.
         private: an embedded chain, whose blocks come on demand.
+        confirmations: how deep each deployment must lie before the next one builds on it.
     """
 
     token_holder: str
@@ -51,6 +52,7 @@ class Plan:
     beneficiary: str | None = None
     genesis: int | None = None
     private: bool = False
+    confirmations: int = 1
 
 
 async def deploy(rpc_url: str, account: LocalAccount, plan: Plan, *, database: Database | None = None) -> Addresses:
@@ -90,7 +92,8 @@ async def _founding_chain(rpc: Rpc, rpc_url: str, plan: Plan) -> Chain:
     )  # fmt: skip
     network = Network(
         name="new network", chain_id=chain_id, rpc_url=rpc_url, ws_url="", hub_urls=(), addresses=nowhere,
-        private=plan.private, period_s=plan.period_s, window_s=plan.window_s, min_stake=plan.min_stake,
+        private=plan.private, confirmations=plan.confirmations,
+        period_s=plan.period_s, window_s=plan.window_s, min_stake=plan.min_stake,
         suggested_price_per_tib_month=0, suggested_price_per_gib_read=0,
     )  # fmt: skip
     genesis = header(await rpc.request("eth_getBlockByNumber", "0x0", False))

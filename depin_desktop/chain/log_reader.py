@@ -32,7 +32,8 @@ class Interests:
     """Which logs are wanted: all of the network's registry and deals; of what others use too, only what is ours.
 
     That is, of the token transfers from or to our accounts, and of x402's channels, which on a public chain the whole
-    world shares, those that our accounts pay or are paid by. Without accounts: no transfers, and all channels.
+    world shares, what our accounts sent or were paid, and every payer's wish to withdraw. Without accounts: no
+    transfers, and all channels.
     """
 
     def __init__(self, chain: Chain, accounts: tuple[str, ...]) -> None:
@@ -46,8 +47,9 @@ class Interests:
             by_ends: list[list[Any]] = [[transfer, ours], [transfer, None, ours]]
             for topics in by_ends:
                 self._filters.append({"address": chain.token.address, "topics": topics})
-            # A channel's events name its payer second and its receiver third; a payout's receiver comes first.
-            by_parties: list[list[Any]] = [[settled, ours], [None, None, ours], [None, None, None, ours]]
+            # Who begins to withdraw is not named by the event, only the channel is.
+            began = "0x" + chain.settlement.interface.event("WithdrawInitiated").topic.hex()
+            by_parties: list[list[Any]] = [[began], [settled, ours], [None, None, ours], [None, None, None, ours]]
             for topics in by_parties:
                 self._filters.append({"address": shared, "topics": topics})
         self.scope = f"{self._filters} {chain.network.start_block}"

@@ -47,6 +47,11 @@ class Network(BaseModel):
     suggested_price_per_gib_read: Money
     relays: bool = False  # iroh relays and discovery; off on an embedded network
 
+    @property
+    def same_as(self) -> tuple[int, Addresses]:
+        """What makes it this network and no other, wherever its nodes are reached: chain and contracts."""
+        return self.chain_id, self.addresses
+
     @staticmethod
     def load(path: Path) -> Network:
         """Reads a network file.
@@ -55,10 +60,29 @@ class Network(BaseModel):
             UserFacingError: there is no such file, or it is not a network file.
         """
         try:
-            return Network.model_validate_json(path.read_text("utf-8"))
-        except (OSError, ValidationError, UnicodeDecodeError) as error:
-            raise UserFacingError(
-                f"{path} is not a network file.",
-                "Use the file that `depin localnet up` prints, or ask your network's operator for theirs.",
-                code="bad-network-file",
-            ) from error
+            return Network.parse(path.read_bytes(), str(path))
+        except OSError as error:
+            raise _bad(str(path)) from error
+
+    @staticmethod
+    def parse(content: bytes, source: str) -> Network:
+        """The network that a file's content describes.
+
+        Args:
+            source: where it comes from, for the message.
+
+        Raises:
+            UserFacingError: it is not a network file.
+        """
+        try:
+            return Network.model_validate_json(content)
+        except ValidationError as error:
+            raise _bad(source) from error
+
+
+def _bad(source: str) -> UserFacingError:
+    return UserFacingError(
+        f"{source} is not a network file.",
+        "Use the file that `depin localnet up` prints, or ask your network's operator for theirs.",
+        code="bad-network-file",
+    )

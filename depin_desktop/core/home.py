@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_data_path
 
+NETWORK_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
+
 
 @dataclass(frozen=True)
 class Home:
-    """Paths inside the home folder; making one touches nothing."""
+    """Paths inside the home folder; making one touches nothing.
+
+    The keys are the same on every network. What belongs to one network alone (its profile, the databases) is kept apart
+    from the others', in `place`, so that changing the network is one small file and mixes nothing.
+    """
 
     root: Path
 
@@ -31,8 +38,27 @@ class Home:
         return self.root / "controls.json"
 
     @property
+    def networks(self) -> Path:
+        """One folder for each network beside the first, which lies in the root."""
+        return self.root / "networks"
+
+    @property
+    def network_in_use(self) -> Path:
+        """Holds the name of the folder that is in use; no such file means the root."""
+        return self.networks / "in-use"
+
+    @property
+    def place(self) -> Path:
+        """Where the network in use has its files."""
+        try:
+            name = self.network_in_use.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return self.root
+        return self.networks / name if NETWORK_NAME.match(name) else self.root
+
+    @property
     def network(self) -> Path:
-        return self.root / "network.json"
+        return self.place / "network.json"
 
     @property
     def vault(self) -> Path:
@@ -44,11 +70,11 @@ class Home:
 
     @property
     def engine_database(self) -> Path:
-        return self.root / "engine.sqlite"
+        return self.place / "engine.sqlite"
 
     @property
     def customer_database(self) -> Path:
-        return self.root / "customer.sqlite"
+        return self.place / "customer.sqlite"
 
     @property
     def endpoint(self) -> Path:

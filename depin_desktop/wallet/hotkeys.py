@@ -41,8 +41,17 @@ def load_or_create(path: Path) -> LocalAccount:
         fresh: LocalAccount = Account.create()
         with contextlib.suppress(FileExistsError):  # another process was faster: its key counts
             create_private(path, fresh.key.hex().removeprefix("0x").encode() + b"\n")
+    return load(path)
+
+
+def load(path: Path) -> LocalAccount:
+    """The account whose key (64 hex digits) is in `path`. Blocking.
+
+    Raises:
+        UserFacingError: the file is no key.
+    """
     try:
-        account: LocalAccount = Account.from_key(bytes.fromhex(path.read_text("ascii").strip()))
+        account: LocalAccount = Account.from_key(bytes.fromhex(path.read_text("ascii").strip().removeprefix("0x")))
     except (ValueError, UnicodeDecodeError):
         # The cause could quote the file's contents, which may be most of a key.
         raise UserFacingError(

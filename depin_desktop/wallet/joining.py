@@ -15,6 +15,8 @@ from depin_desktop.core.home import Home
 
 log = logging.getLogger(__name__)
 
+ORIGIN = "network.origin"  # holds the path of the file that was joined
+
 
 def join(home: Home, network_path: Path) -> Network:
     """Copies a network file into the home and remembers where it came from. Blocking.
@@ -26,7 +28,8 @@ def join(home: Home, network_path: Path) -> Network:
     if home.network.exists() and not _same(Network.load(home.network), network):
         raise UserFacingError(
             f"{home.root} belongs to another network already.",
-            "Choose another home for this network with --home.",
+            "Add it with `depin network add` and change to it with `depin network use`, or choose another home for it"
+            " with --home.",
             code="other-network",
             status=409,
         )
@@ -57,9 +60,8 @@ def joined_network(home: Home) -> Network:
 
 
 def _same(one: Network, other: Network) -> bool:
-    """Whether both are one network: the same contracts on the same chain, wherever its nodes are reached."""
-    return (one.chain_id, one.addresses) == (other.chain_id, other.addresses)
+    return one.same_as == other.same_as
 
 
 def _origin_file(home: Home) -> Path:
-    return home.root / "network.origin"
+    return home.place / ORIGIN

@@ -34,10 +34,16 @@ def account(number: int) -> LocalAccount:
 
 
 class Anvil:
-    """One anvil on a port that stays the same over restarts."""
+    """One anvil on a port that stays the same over restarts.
 
-    def __init__(self, folder: Path, *rich: LocalAccount) -> None:
+    Args:
+        block_s: a block comes every so many seconds, as on public chains, instead of one for each transaction.
+    """
+
+    def __init__(self, folder: Path, *rich: LocalAccount, chain_id: int = CHAIN_ID, block_s: int | None = None) -> None:
         self.folder = folder
+        self.chain_id = chain_id
+        self.block_s = block_s
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -52,7 +58,7 @@ class Anvil:
         ):
             alloc[address] = {"balance": "0x0", "code": artifact(name)["deployedBytecode"]}
         genesis = {
-            "config": {"chainId": CHAIN_ID},
+            "config": {"chainId": chain_id},
             "timestamp": hex(1_800_000_000),
             "gasLimit": hex(60_000_000),
             "difficulty": "0x0",
@@ -64,8 +70,9 @@ class Anvil:
         saved = self.folder / "state.json"
         self.process = await asyncio.create_subprocess_exec(
             str(find_anvil()),
-            *("--port", str(self.port), "--chain-id", str(CHAIN_ID), "--hardfork", "prague"),
+            *("--port", str(self.port), "--chain-id", str(self.chain_id), "--hardfork", "prague"),
             *("--no-cors", "--silent", "--accounts", "0"),
+            *(() if self.block_s is None else ("--block-time", str(self.block_s))),
             *(("--load-state", str(saved)) if saved.exists() else ("--init", str(self.folder / "genesis.json"))),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -96,7 +103,7 @@ class Anvil:
 
     def network(self, addresses: Addresses, **changes: Any) -> Network:
         fields: dict[str, Any] = {
-            "name": "test", "chain_id": CHAIN_ID, "rpc_url": self.url, "ws_url": self.url.replace("http", "ws"),
+            "name": "test", "chain_id": self.chain_id, "rpc_url": self.url, "ws_url": self.url.replace("http", "ws"),
             "hub_urls": (), "addresses": addresses, "private": True, "period_s": PERIOD_S, "window_s": WINDOW_S,
             "min_stake": MIN_STAKE, "suggested_price_per_tib_month": 0, "suggested_price_per_gib_read": 0,
         }  # fmt: skip

@@ -11,10 +11,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from eth_account.signers.local import LocalAccount
 
 from depin_desktop.chain import typed_data
-from depin_desktop.chain.bindings.settlement import ChannelConfig, erc3009_collector_data
+from depin_desktop.chain.bindings.settlement import ChannelConfig, VoucherClaim, erc3009_collector_data
 from depin_desktop.chain.calls import LogEvent
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.heads import Heads
@@ -292,24 +291,22 @@ async def test_a_silent_subscription_is_dropped_and_made_anew() -> None:
 
 
 async def test_of_everybodys_payment_channels_only_ours_are_indexed(world: World) -> None:
-    async def open_channel(payer: LocalAccount, receiver: str) -> None:
-        """One that holds a deposit of 1, whose payer begins to withdraw it."""
-        network, chain = world.network, world.chain
-        config = ChannelConfig(
-            payer.address, payer.address, receiver, receiver, network.addresses.token, 3600, bytes(32)
-        )
-        salt, until = bytes(32), await chain.now() + 3600
-        channel = typed_data.channel_id(network, config)
-        signed = typed_data.sign_deposit(payer, network, channel, 1, 0, until, salt)
-        await world.sender.send(
-            chain.settlement.deposit(
-                config, 1, network.addresses.erc3009_collector, erc3009_collector_data(0, until, salt, signed)
-            ),
-            purpose="deposit",
-        )
+    async def pay(receiver: str, amount: int) -> None:
+        """Opens a channel, claims its one voucher and pays out."""
+        network, settlement = world.network, world.chain.settlement
+        token, collector = network.addresses.token, network.addresses.erc3009_collector
+        config = ChannelConfig(FOUNDER.address, FOUNDER.address, receiver, FOUNDER.address, token, 3600, bytes(32))
+        channel, until = typed_data.channel_id(network, config), await world.chain.now() + 3600
+        signed = typed_data.sign_deposit(FOUNDER, network, channel, amount, 0, until, bytes(32))
+        data = erc3009_collector_data(0, until, bytes(32), signed)
+        await world.sender.send(settlement.deposit(config, amount, collector, data), purpose="deposit")
+        voucher = VoucherClaim(config, amount, typed_data.sign_voucher(FOUNDER, network, channel, amount), amount)
+        await world.sender.send(settlement.claim([voucher]), purpose="claim")
+        await world.sender.send(settlement.settle(receiver, token), purpose="settle")
 
-    await open_channel(FOUNDER, STRANGER.address)
-    await open_channel(FOUNDER, FRIEND.address)
+    await pay(STRANGER.address, 2)
+    await pay(FRIEND.address, 3)
     async with world.index() as indexer:
         await indexer.sync()
-        assert [event.args["receiver"] for event in await indexer.events("Deposited")] == [FRIEND.address]
+        settled = await indexer.events("Settled", contract="settlement")
+        assert [(event.args["receiver"], event.args["amount"]) for event in settled] == [(FRIEND.address, 3)]

@@ -77,6 +77,10 @@ class ProviderRegistry(Contract):
         """Registered, with at least the minimum stake."""
         return cast(bool, await self._value("isActive", owner))
 
+    async def is_slasher(self, module: str) -> bool:
+        """Whether this contract may slash."""
+        return cast(bool, await self._value("isSlasher", module))
+
     async def min_stake(self) -> int:
         return cast(int, await self._value("minStake"))
 
