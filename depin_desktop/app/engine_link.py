@@ -34,6 +34,7 @@ from depin_desktop.app.engine_process import EngineProcess
 from depin_desktop.app.known import Known, Link, Phase
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
+from depin_desktop.presence.teller import Teller
 
 if TYPE_CHECKING:
     from depin_desktop.api.client import EngineClient
@@ -114,6 +115,7 @@ class EngineLink(QObject):
                 group.create_task(self._follow(client))
                 group.create_task(self._watch(client))
                 group.create_task(self._keep_history(client))
+                group.create_task(self._tell_presence(client))
                 group.create_task(self._load(client, everything=True))
         except BaseExceptionGroup as failures:
             raise _first_failure(failures) from failures
@@ -182,6 +184,15 @@ class EngineLink(QObject):
             else:
                 self._hear_history(newest)
             await asyncio.sleep(HISTORY_EVERY_S)
+
+    async def _tell_presence(self, client: EngineClient) -> None:
+        """The engine may be no part of any desktop session; this app is."""
+        try:
+            await Teller(client.tell_presence).run()
+        except EngineUnreachable:
+            raise
+        except UserFacingError as problem:
+            log.info("the engine does not want to know of this session: %s", problem.code)
 
     def _hear_history(self, newest: list[HistoryEntry]) -> None:
         older: tuple[HistoryEntry, ...] = ()

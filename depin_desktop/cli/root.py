@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from depin_desktop import __version__
-from depin_desktop.cli import controls, localnet, network, node, store, wallet
+from depin_desktop.cli import controls, localnet, network, node, presence, store, wallet
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,5 +32,6 @@ controls.register(main)
 localnet.register(main)
 network.register(main)
 node.register(main)
+presence.register(main)
 store.register(main)
 wallet.register(main)

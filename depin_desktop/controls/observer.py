@@ -128,7 +128,7 @@ class Observer:
         self.programs.wanted = lambda: bool(wishes().exclusive_apps)
         self.programs.pace = lambda: 3.0
         self.idle = Reading("idle", self.sources.idle, prober, changed)
-        self.idle.wanted = lambda: wishes().only_when_idle and not presences.fresh()
+        self.idle.wanted = lambda: wishes().only_when_idle and idle_of(presences.fresh()) is None
         self._tasks = Tasks("controls/observer")
 
     @property
@@ -161,7 +161,7 @@ class Observer:
         """Everything that is known now; remembers nothing (see `hysteresis`)."""
         cards = self.cards.value or Cards()
         present = self._presences.fresh()
-        told = None if present else self.idle.value
+        idle, told = idle_of(present), self.idle.value
         where = load.cards_by_pid(cards.gpus)
         full = full_screen_of(present)
         return Facts(
@@ -172,12 +172,8 @@ class Observer:
             cards=tuple(load.card_of(gpu, cards.own) for gpu in cards.gpus),
             cpu_temperature_c=self.temperature.value,
             on_battery=self.battery.value,
-            idle_s=idle_of(present) if present else told.seconds if told else None,
-            idle_why="this desktop does not tell when its user was last active"
-            if present
-            else told.why
-            if told
-            else "",
+            idle_s=idle if idle is not None or told is None else told.seconds,
+            idle_why=told.why if told else "",
             full_screen=None if full is None else App(full.app, full.pid, where.get(full.pid or -1, frozenset())),
             exclusive=tuple(
                 App(app.name, app.pid, where.get(app.pid or -1, frozenset())) for app in self.programs.value or ()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from depin_desktop.api.controls import Presence
 
-FRESH_S = 6.0
+FRESH_S = 10.0
 MAX_SESSIONS = 32
 
 
