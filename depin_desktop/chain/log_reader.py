@@ -47,9 +47,10 @@ class Interests:
             by_ends: list[list[Any]] = [[transfer, ours], [transfer, None, ours]]
             for topics in by_ends:
                 self._filters.append({"address": chain.token.address, "topics": topics})
-            # Who begins to withdraw is not named by the event, only the channel is.
+            # Events name the channel and who sent the transaction, a payout also the receiver. Who begins to withdraw
+            # is not named, so that everybody's wish to do so is read.
             began = "0x" + chain.settlement.interface.event("WithdrawInitiated").topic.hex()
-            by_parties: list[list[Any]] = [[began], [settled, ours], [None, None, ours], [None, None, None, ours]]
+            by_parties: list[list[Any]] = [[began], [settled, ours], [None, None, ours]]
             for topics in by_parties:
                 self._filters.append({"address": shared, "topics": topics})
         self.scope = f"{self._filters} {chain.network.start_block}"

@@ -58,7 +58,7 @@ class Link:
         self.network = chain.network
         self.chain = chain
         self.sender = Sender(chain, keys.operator, database)
-        self.indexer = Indexer(chain, database, accounts=(keys.owner, keys.spender))
+        self.indexer = Indexer(chain, database, accounts=(keys.owner, keys.operator.address, keys.spender))
         self.peer: Peer | None = None
         self.hub: Hub | None = None
         self._keys = keys

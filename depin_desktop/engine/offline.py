@@ -49,7 +49,7 @@ async def _money(home: Home) -> AsyncIterator[Money]:
         await database.open()
         stack.push_async_callback(database.close)
         parties = parties_of(keys, await chain.registry.provider(keys.owner), chain.network)
-        indexer = Indexer(chain, database, accounts=(keys.owner, keys.spender, parties.payout))
+        indexer = Indexer(chain, database, accounts=(keys.owner, keys.operator.address, keys.spender, parties.payout))
         ledger, channels = Ledger(database, parties), ChannelStore(database)
         await ledger.open()
         await channels.open()

@@ -83,7 +83,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             database, Parties(OWNER.address, OWNER.address, OPERATOR.address, SPENDER.address, network.addresses)
         )
         await ledger.open()
-        indexer = Indexer(chain, database, accounts=[OWNER.address, SPENDER.address])
+        indexer = Indexer(chain, database, accounts=[OWNER.address, OPERATOR.address, SPENDER.address])
         ledger.attach(indexer)
         for sender in senders:
             await sender.start()

@@ -85,7 +85,7 @@ async def test_a_customer_who_withdraws_its_deposit_is_claimed_at_once(
         config = vouchers.chain_config(channel.config)
         await sender.send(chain.settlement.initiate_withdraw(config, 1), purpose="leave")
         event = await asyncio.wait_for(claimed.get(), 10)
-        assert (event.args["channel_id"], event.args["amount"]) == (channel.id, PRICE)
+        assert (event.args["channel_id"], event.args["claim_amount"]) == (channel.id, PRICE)
         assert shop.paywall.store.channels[channel.id].withdraw_at > 0
         await sender.stop()
         await database.close()
