@@ -1,0 +1,119 @@
+"""Compute as the local API tells and takes it: what is served, jobs now and before, and what each device has earned."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from depin_desktop.api.models import Money, ServiceStatus, Snapshot
+
+CPU = "cpu"
+
+
+class ModelStatus(Snapshot):
+    """A model or runtime of this machine; prices are what customers pay now.
+
+    Attributes:
+        kind: chat | completion | embedding | onnx | wasm.
+        sha256: of the model's file; empty for WASM, whose modules customers bring.
+        rate: measured: tokens a second (chat: generated; embedding: read), runs a second (ONNX), fuel a second
+            (WASM); 0 while it has not been measured.
+        device: "cpu", or the UUID of the card that it runs on.
+        problem: why it is not served, where it is not.
+    """
+
+    kind: str
+    name: str
+    sha256: str = ""
+    engine: str = ""
+    licence: str = ""
+    size_bytes: int = 0
+    loaded: bool = False
+    served: bool = True
+    problem: str = ""
+    device: str = CPU
+    slots: int = 1
+    context_tokens: int = 0
+    rate: float = 0.0
+    price_in_per_mtoken: Money = 0
+    price_out_per_mtoken: Money = 0
+    price_per_run_second: Money = 0
+    price_per_gfuel: Money = 0
+
+
+class JobOutcome(StrEnum):
+    """How a job stands, or how it ended."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"  # the work itself; its log says why
+    CANCELLED = "cancelled"  # the customer left
+    STOPPED = "stopped"  # by the owner's controls
+    UNPAID = "unpaid"  # the customer stopped paying
+
+
+class JobStatus(Snapshot):
+    """One job of a customer; `log` is what there is to say about it, a line each."""
+
+    id: str
+    kind: str
+    model: str
+    customer: str
+    device: str = CPU
+    outcome: JobOutcome
+    queued_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    fuel: int = 0
+    seconds: float = 0.0
+    earned: Money = 0
+    log: str = ""
+
+
+class DeviceEarnings(Snapshot):
+    """What one device ("cpu", or a card's UUID) has earned; `energy_wh` is what it drew for that, where it is known."""
+
+    device: str
+    jobs: int = 0
+    busy_s: float = 0.0
+    earned_today: Money = 0
+    earned_total: Money = 0
+    energy_wh: float | None = None
+
+
+class ComputeStatus(Snapshot):
+    """Everything the Compute page shows besides the controls; jobs are ordered with the newest first."""
+
+    service: ServiceStatus
+    shared: bool = False
+    models: tuple[ModelStatus, ...] = ()
+    jobs: tuple[JobStatus, ...] = ()
+    running: int = 0
+    waiting: int = 0
+    done_total: int = 0
+    devices: tuple[DeviceEarnings, ...] = ()
+    models_bytes: int = 0
+
+
+class ShareCompute(Snapshot):
+    """Share this machine's computing power; a price of None is the network's suggestion, or what was set before."""
+
+    chat: bool = True
+    embeddings: bool = True
+    onnx: bool = True
+    wasm: bool = True
+    price_in_per_mtoken: Money | None = None
+    price_out_per_mtoken: Money | None = None
+    price_per_run_second: Money | None = None
+    price_per_gfuel: Money | None = None
+
+
+class ImportModel(Snapshot):
+    """Take a model's file (GGUF or ONNX) into the models of this machine."""
+
+    path: str
+    name: str = ""
+    sha256: str = ""
+    licence: str = ""
