@@ -50,7 +50,7 @@ class Pace:
 
 
 PUBLIC = Pace(fastest_poll_s=0.5, slowest_poll_s=4.0, rebroadcast_s=15.0, stuck_s=60.0, certain_s=30.0)
-PRIVATE = Pace(fastest_poll_s=0.004, slowest_poll_s=0.5, rebroadcast_s=2.0, stuck_s=15.0, certain_s=1.0)
+PRIVATE = Pace(fastest_poll_s=0.001, slowest_poll_s=0.5, rebroadcast_s=2.0, stuck_s=15.0, certain_s=1.0)
 
 
 class Flight:
@@ -295,13 +295,19 @@ class Flights:
     async def _land(self, endings: list[tuple[Flight, Ending]]) -> None:
         if not endings:
             return
-        await self._outbox.end([ending for _, ending in endings])
+        # Whoever waits goes on while this is written: a crash in between loses nothing, for the row is still open then
+        # and the next start finds the receipt again. What the waiter reads or writes comes after it in the same queue.
         for flight, ending in endings:
             self._open.pop(flight.row.id, None)
             if ending.state == "rejected" and self._next_nonce == flight.row.nonce + 1:
                 self._next_nonce = flight.row.nonce  # an older one leaves a gap, which `_heal` closes
             if not flight.landed.done():
                 flight.landed.set_result(ending)
+        try:
+            await self._outbox.end([ending for _, ending in endings])
+        except BaseException:
+            self._open.update((flight.row.id, flight) for flight, _ in endings)
+            raise
 
     # --- nursing -------------------------------------------------------------------------------------------------
 

@@ -10,9 +10,11 @@ from depin_desktop.chain.calls import Block
 from depin_desktop.chain.chain import Chain, header
 from depin_desktop.chain.log_store import StoredLog
 from depin_desktop.chain.logs import unhex
-from depin_desktop.chain.rpc import RpcError, Unreachable
+from depin_desktop.chain.rpc import RpcError, TooLarge, Unreachable
 
 HEADERS_AT_ONCE = 100
+# Bytes of one answer with logs. As Python objects they take some five times as much. One block is read whatever it holds.
+LARGEST_ANSWER = 2 * 1024 * 1024
 FEW_LOGS = 50  # more are handled in a thread, so that the event loop goes on
 
 
@@ -23,7 +25,7 @@ class Moved(Exception):
 class TooMuch(Exception):
     """The node refused the range, or was too slow with it: ask for fewer blocks."""
 
-    def __init__(self, cause: RpcError | Unreachable) -> None:
+    def __init__(self, cause: RpcError | Unreachable | TooLarge) -> None:
         super().__init__(str(cause))
         self.cause = cause
 
@@ -101,8 +103,9 @@ class LogReader:
         ours = [] if tip is None else [("eth_getBlockByNumber", [hex(tip.number), False])]
         wanted = self._interests.requests(start, end)
         try:
-            answers = await self._rpc.batch([last, *wanted, *ours, last])
-        except Unreachable as error:
+            at_most = LARGEST_ANSWER if start < end else None
+            answers = await self._rpc.batch([last, *wanted, *ours, last], at_most=at_most)
+        except (Unreachable, TooLarge) as error:
             raise TooMuch(error) from error
         for answer in answers:
             if isinstance(answer, RpcError):

@@ -46,6 +46,19 @@ class Unreachable(UserFacingError):
         )
 
 
+class TooLarge(UserFacingError):
+    """The node's answer was larger than the caller wanted to hold in memory; it was not read to its end."""
+
+    def __init__(self, url: str, at_most: int) -> None:
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        super().__init__(
+            f"The chain's node at {host} answered with more than {at_most / 1e6:.0f} MB.",
+            "Less is asked for at once by itself.",
+            code="chain-answer-too-large",
+            status=502,
+        )
+
+
 class Rpc:
     """A client of one node's HTTP endpoint; used from one event loop.
 
@@ -73,10 +86,13 @@ class Rpc:
             raise result
         return result
 
-    async def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+    async def batch(self, requests: Sequence[tuple[str, Sequence[Any]]], *, at_most: int | None = None) -> list[Any]:
         """Several calls in one round trip: results in order, an `RpcError` in place of each that was refused.
 
         Nodes without batches are asked one by one.
+
+        Args:
+            at_most: bytes of the whole answer; `TooLarge` beyond them.
         """
         if not requests:
             return []
@@ -84,22 +100,20 @@ class Rpc:
             {"jsonrpc": "2.0", "id": index, "method": method, "params": params}
             for index, (method, params) in enumerate(requests)
         ]
-        answers = await self._post(body)
+        answers = await self._post(body, at_most)
         if not isinstance(answers, list):
-            return [await self._one_of_batch(method, params) for method, params in requests]
+            return [await self._one_of_batch(method, params, at_most) for method, params in requests]
         by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
         return [_result(by_id.get(index)) for index in range(len(requests))]
 
-    async def _one_of_batch(self, method: str, params: Sequence[Any]) -> Any:
-        try:
-            return await self.request(method, *params)
-        except RpcError as error:
-            return error
+    async def _one_of_batch(self, method: str, params: Sequence[Any], at_most: int | None) -> Any:
+        body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
+        return _result(await self._post(body, at_most))
 
-    async def _post(self, body: Any) -> Any:
+    async def _post(self, body: Any, at_most: int | None = None) -> Any:
         payload = json.dumps(body).encode()
         for attempt in range(BUSY_RETRIES):
-            status, text = await self._exchange(payload)
+            status, text = await self._exchange(payload, at_most)
             if status not in _BUSY:
                 break
             await asyncio.sleep(0.25 * 2**attempt)
@@ -108,12 +122,14 @@ class Rpc:
         except ValueError as error:
             raise Unreachable(self.url, f"HTTP status {status}") from error
 
-    async def _exchange(self, payload: bytes) -> tuple[int, bytes]:
+    async def _exchange(self, payload: bytes, at_most: int | None) -> tuple[int, bytes]:
         """One POST; once more at once when the node had closed an idle connection under us."""
         for last in (False, True):
             try:
                 async with self._open().post(self.url, data=payload) as response:
-                    return response.status, await response.read()
+                    if at_most is None:
+                        return response.status, await response.read()
+                    return response.status, await self._read(response, at_most)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError) as error:
                 if last:
                     raise Unreachable(self.url, "no connection") from error
@@ -122,6 +138,16 @@ class Rpc:
             except aiohttp.ClientError as error:
                 raise Unreachable(self.url, type(error).__name__) from error
         raise AssertionError("unreachable")
+
+    async def _read(self, response: aiohttp.ClientResponse, at_most: int) -> bytes:
+        """The body; leaving it unread closes the connection, so that the rest does not come either."""
+        parts, length = [], 0
+        async for part in response.content.iter_any():
+            parts.append(part)
+            length += len(part)
+            if length > at_most:
+                raise TooLarge(self.url, at_most)
+        return b"".join(parts)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from depin_desktop.chain.broadcast import Answer, classify
 from depin_desktop.chain.fees import FeeOracle, Fees
-from depin_desktop.chain.rpc import Rpc, RpcError, Unreachable
+from depin_desktop.chain.rpc import Rpc, RpcError, TooLarge, Unreachable
 from depin_desktop.core.errors import UserFacingError
 
 Handler = Callable[[Any], Awaitable[web.StreamResponse]]
@@ -75,6 +75,14 @@ async def test_a_node_without_batches_is_asked_one_by_one(node: Node) -> None:
 
     node.answer = single
     assert await node.rpc.batch([("a", [1]), ("b", [2])]) == [[1], [2]]
+
+
+async def test_an_answer_larger_than_wanted_is_not_read_to_its_end(node: Node) -> None:
+    calls = [("echo", ["x" * 1000])] * 3
+    assert len(await node.rpc.batch(calls, at_most=10_000)) == 3
+    with pytest.raises(TooLarge):
+        await node.rpc.batch(calls, at_most=2_000)
+    assert len(await node.rpc.batch(calls)) == 3
 
 
 async def test_an_answer_left_out_of_a_batch_is_an_error(node: Node) -> None:
