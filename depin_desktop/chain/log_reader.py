@@ -13,7 +13,7 @@ from depin_desktop.chain.logs import unhex
 from depin_desktop.chain.rpc import RpcError, TooLarge, Unreachable
 
 HEADERS_AT_ONCE = 100
-# Bytes of one answer with logs. As Python objects they take some five times as much. One block is read whatever it holds.
+# Bytes of one answer with logs; as objects they take some five times as much. One block is read whatever it holds.
 LARGEST_ANSWER = 2 * 1024 * 1024
 FEW_LOGS = 50  # more are handled in a thread, so that the event loop goes on
 
