@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eth_account.signers.local import LocalAccount
-
+from depin_desktop.chain.accounts import LocalAccount
 from depin_desktop.core.home import Home
 from depin_desktop.net.identity import Identity
 from depin_desktop.wallet import hotkeys

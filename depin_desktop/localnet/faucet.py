@@ -7,11 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from eth_account.signers.local import LocalAccount
 from eth_utils.address import is_address, to_checksum_address
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from depin_desktop.api.models import Money, Problem
+from depin_desktop.chain.accounts import LocalAccount
 from depin_desktop.chain.calls import Call
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.network import Network

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from eth_account.signers.local import LocalAccount
-
+from depin_desktop.chain.accounts import LocalAccount
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.files import create_private
 from depin_desktop.wallet.mnemonic import account_of, index_path, new_words

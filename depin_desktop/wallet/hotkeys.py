@@ -11,9 +11,8 @@ import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
 
+from depin_desktop.chain.accounts import Account, LocalAccount
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.files import create_private
 from depin_desktop.core.home import Home

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from eth_account import Account
 from eth_account.hdaccount import ETHEREUM_DEFAULT_PATH, generate_mnemonic, key_from_seed, seed_from_mnemonic
 from eth_account.hdaccount.mnemonic import Mnemonic
-from eth_account.signers.local import LocalAccount
 from eth_account.types import Language
 
+from depin_desktop.chain.accounts import Account, LocalAccount
 from depin_desktop.core.errors import UserFacingError
 
 WORDS = 12  # 128 bits

@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-from eth_account.signers.local import LocalAccount
-
 from depin_desktop.api.models import Snapshot
+from depin_desktop.chain.accounts import LocalAccount
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.network import Network
 from depin_desktop.chain.sender import Sender

@@ -16,9 +16,9 @@ from typing import Annotated, Literal
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-from eth_account.signers.local import LocalAccount
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
+from depin_desktop.chain.accounts import LocalAccount
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.files import create_private, write_atomically
 from depin_desktop.wallet.mnemonic import account_of, new_words
