@@ -16,6 +16,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from depin_desktop.chain.abi import artifact
+from depin_desktop.chain.bindings.deals import Proof
 from depin_desktop.chain.deploy import ERC3009_COLLECTOR, MULTICALL3, SETTLEMENT, Plan, deploy
 from depin_desktop.chain.network import Addresses, Network
 from depin_desktop.chain.rpc import Rpc
@@ -31,6 +32,11 @@ def account(number: int) -> LocalAccount:
     """A key of our own for tests; the same number is the same key."""
     made: LocalAccount = Account.from_key(number.to_bytes(32, "big"))
     return made
+
+
+def proof_of_leaf(set_id: bytes, leaf: bytes, challenges: int) -> Proof:
+    """The proof of a data set all of whose pieces are this one leaf."""
+    return Proof(set_id, leaf * challenges)
 
 
 class Anvil:

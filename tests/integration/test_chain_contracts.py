@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from depin_desktop.chain import typed_data
-from depin_desktop.chain.bindings.deals import Piece, Proof, Step, Terms
+from depin_desktop.chain.bindings.deals import Piece, Step, Terms
 from depin_desktop.chain.bindings.registry import Thaw
 from depin_desktop.chain.bindings.settlement import ChannelConfig, VoucherClaim, erc3009_collector_data
 from depin_desktop.chain.chain import Chain
@@ -20,7 +20,7 @@ from depin_desktop.chain.sender import Sender
 from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
 
-from .chain_anvil import MIN_STAKE, PERIOD_S, WINDOW_S, Anvil, account, anvil_with_contracts
+from .chain_anvil import MIN_STAKE, PERIOD_S, WINDOW_S, Anvil, account, anvil_with_contracts, proof_of_leaf
 
 OWNER, OPERATOR, PAYOUT = account(1), account(2), account(3)  # the owner founded the network and holds the tokens
 CUSTOMER = OWNER  # of its own storage: the contracts do not mind, and every signature is still checked
@@ -138,7 +138,7 @@ async def test_a_data_set_lives_by_the_customer_s_signatures(world: World) -> No
     assert (await deals.next_action(set_id)).step is Step.PROVE
     challenges = await deals.challenges(set_id)
     assert {(one.piece_id, one.leaf_index) for one in challenges} == {(0, 0)}
-    receipt = await world.operator.send(deals.prove([Proof(set_id, leaf * len(challenges))]), purpose="prove")
+    receipt = await world.operator.send(deals.prove([proof_of_leaf(set_id, leaf, len(challenges))]), purpose="prove")
     assert receipt.event("Proven").args["paid"] == 10**15
     assert await deals.is_proven(set_id, action.period)
     assert await deals.owed(OWNER.address) == 10**15
