@@ -33,7 +33,8 @@ class Terms(BaseModel):
     """What the founder of a network decides; amounts in base units, times in seconds.
 
     Attributes:
-        token_holder: gets the first tokens.
+        token_holder: gets the first tokens, `token_supply` of them.
+        beneficiary: gets what the token's schedule emits over the years, the rest of its cap.
         rpc_url, ws_url: the node that the profile names for everybody; never one with the founder's own credentials.
         confirmations: blocks after which a transaction counts as final.
         relays: whether providers are reached through iroh's relays and discovery.
@@ -44,6 +45,7 @@ class Terms(BaseModel):
     name: str
     token_holder: str
     token_supply: Money
+    beneficiary: str
     min_stake: Money
     period_s: int
     window_s: int
@@ -92,6 +94,7 @@ async def found(rpc_url: str, account: LocalAccount, terms: Terms, profile: Path
             period_s=terms.period_s,
             window_s=terms.window_s,
             token_supply=terms.token_supply,
+            beneficiary=terms.beneficiary,
             genesis=record.genesis,
             confirmations=terms.confirmations,
         )

@@ -159,7 +159,8 @@ async def _quiet(_: Exception) -> None:
 @click.option("--public-rpc", metavar="URL", help="The node that everybody is told of (default: yours).")
 @click.option("--ws", default="", metavar="URL", help="Its WebSocket address, where it has one.")
 @click.option("--holder", metavar="ADDRESS", help="Gets the first tokens (default: the founder).")
-@click.option("--supply", default="1000000000", show_default=True, metavar="TOKENS", help="How many these are.")
+@click.option("--supply", default="400000000", show_default=True, metavar="TOKENS", help="How many these are.")
+@click.option("--beneficiary", metavar="ADDRESS", help="Gets what the token's schedule emits (default: the holder).")
 @click.option("--min-stake", default="1000", show_default=True, metavar="TOKENS", help="A provider's least stake.")
 @click.option(
     "--period", default=DAY_S, show_default=True, type=click.IntRange(min=60), help="Proving period, seconds."
@@ -180,6 +181,7 @@ async def deploy(
     ws: str,
     holder: str | None,
     supply: str,
+    beneficiary: str | None,
     min_stake: str,
     period: int,
     window: int,
@@ -196,9 +198,11 @@ async def deploy(
     from depin_desktop.core.units import parse_tokens
 
     account = await asyncio.to_thread(_founder, key_file)
+    first = account.address if holder is None else _address(holder)
     terms = Terms(
         name=name,
-        token_holder=account.address if holder is None else _address(holder),
+        token_holder=first,
+        beneficiary=first if beneficiary is None else _address(beneficiary),
         token_supply=parse_tokens(supply),
         min_stake=parse_tokens(min_stake),
         period_s=period,

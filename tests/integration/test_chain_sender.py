@@ -115,6 +115,19 @@ async def test_independent_calls_share_a_block_and_a_failure_ends_the_row(world:
     assert await world.paid() == 16
 
 
+async def test_where_more_confirmations_are_asked_a_receipt_waits_for_them(world: World) -> None:
+    world.chain.network = world.chain.network.model_copy(update={"confirmations": 3})
+    sender = await world.sender()
+    sending = asyncio.create_task(sender.send(world.pay(9), purpose="pay"))
+    await in_flight(sender)
+    for _ in range(2):
+        await sender._flights.cycle.trigger_and_wait()
+        assert not sending.done()
+        await world.anvil.ask("evm_mine")
+    receipt = await asyncio.wait_for(sending, 10)
+    assert (await world.chain.block()).number == receipt.block + 2
+
+
 async def test_a_key_is_sent_once_whoever_asks_and_whenever(world: World) -> None:
     sender = await world.sender()
     together = await asyncio.gather(*(sender.send(world.pay(3), purpose="pay", key="rent-1") for _ in range(5)))

@@ -66,6 +66,21 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+async def test_a_base_fee_that_rises_over_the_bid_is_outbid(world: World) -> None:
+    sender = await world.sender(pace=HASTY)
+    await world.anvil.ask("evm_setAutomine", False)
+    sending = asyncio.create_task(sender.send(world.pay(37), purpose="pay"))
+    await in_flight(sender)
+    dear = hex(sender._flights.open[0].last.fees.max_fee + 1)
+    await world.anvil.ask("anvil_setNextBlockBaseFeePerGas", dear)
+    await world.anvil.ask("evm_mine")
+    assert await world.paid() == 0  # too little was bid
+    await in_flight(sender, attempts=4)
+    await world.anvil.ask("evm_mine")
+    await asyncio.wait_for(sending, 20)
+    assert await world.paid() == 37
+
+
 async def test_a_crash_between_writing_and_broadcasting_is_made_good(world: World, tmp_path: Path) -> None:
     network = tmp_path / "network.json"
     network.write_text(world.chain.network.model_dump_json())

@@ -69,6 +69,7 @@ async def sending(chain: Chain, who: LocalAccount, folder: Path) -> AsyncIterato
 def terms(anvil: Anvil, **changes: Any) -> Terms:
     fields: dict[str, Any] = {
         "name": "Test Commons", "token_holder": FOUNDER.address, "token_supply": 10**6 * TOKEN,
+        "beneficiary": CUSTOMER.address,
         "min_stake": 100 * TOKEN, "period_s": 3600, "window_s": 600, "confirmations": 1, "rpc_url": anvil.url,
         "ws_url": "", "hub_urls": ("nats://hub.example:4222",), "price_per_tib_month": 5 * TOKEN,
         "price_per_gib_read": TOKEN // 100,
