@@ -117,5 +117,5 @@ class Money:
         """The chain's lines and the vouchers' hourly lines, the newest first."""
         from_chain = await self._ledger.history(limit, before=before)
         takings = await self._channels.takings()
-        reads = [rules.reads_entry(taking) for taking in takings if before is None or taking.at < before]
-        return sorted([*from_chain, *reads], key=lambda entry: entry.at, reverse=True)[:limit]
+        vouchers = [rules.voucher_entry(taking) for taking in takings if before is None or taking.at < before]
+        return sorted([*from_chain, *vouchers], key=lambda entry: entry.at, reverse=True)[:limit]

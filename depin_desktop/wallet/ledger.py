@@ -1,9 +1,9 @@
 """What was earned and what moved, as pure functions of the chain's log and of the takings from vouchers.
 
-Storage is earned when a proof is paid on chain (`Proven`), reads when their voucher is on disk. Both are money that
-still lies in a contract; a line "payout" tells when it reached the payout address. So earnings are the sum of "storage"
-and "reads", and every other line is a change of what is in hand. Nothing here is a counter: the same events always give
-the same figures.
+Storage is earned when a proof is paid on chain (`Proven`), reads and work when their voucher is on disk. All are money
+that still lies in a contract; a line "payout" tells when it reached the payout address. So earnings are the sum of
+"storage", "reads" and "compute", and every other line is a change of what is in hand. Nothing here is a counter: the
+same events always give the same figures.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from depin_desktop.chain.network import Addresses
 
 QUARTER_S = 900  # the finest bucket: every time zone's midnight falls on one
 HOUR_S = 3600
-STORAGE, READS, PAYOUT = "storage", "reads", "payout"
-EARNED_KINDS = frozenset({STORAGE, READS})
+STORAGE, READS, COMPUTE, PAYOUT = "storage", "reads", "compute", "payout"
+EARNED_KINDS = frozenset({STORAGE, READS, COMPUTE})
 EVENTS = ("Proven", "Settled", "Staked", "Unstaked", "Slashed", "Transfer")
 _ZERO = "0x" + "0" * 40
 
@@ -97,7 +97,7 @@ def entry_of(event: LogEvent, parties: Parties) -> Entry | None:
         case "deals", "Settled" if args["provider"] == parties.owner:
             return Entry(PAYOUT, args["amount"], args["payout"], "storage")
         case "settlement", "Settled" if _is_our_settlement(args, parties):
-            return Entry(PAYOUT, args["amount"], args["receiver"], "reads")
+            return Entry(PAYOUT, args["amount"], args["receiver"], "vouchers")
         case "registry", "Staked" if args["owner"] == parties.owner:
             return Entry("stake", -args["amount"])
         case "registry", "Unstaked" if args["owner"] == parties.owner:
@@ -140,11 +140,20 @@ def _transfer(sender: str, receiver: str, value: int, parties: Parties) -> Entry
     return Entry("transfer-out" if sign < 0 else "transfer-in", sign * value, "" if other == _ZERO else other)
 
 
-def reads_entry(taking: Taking) -> HistoryEntry:
-    """The line for what one customer paid by vouchers within an hour."""
+def voucher_kind(what: str) -> str:
+    """The kind of what vouchers paid for, from the first word of its description; anything but reading is work."""
+    return READS if what.startswith(("read", "piece")) else COMPUTE
+
+
+def voucher_entry(taking: Taking) -> HistoryEntry:
+    """The line for what one customer paid by vouchers for one thing within an hour."""
     requests = f"{taking.requests} request{'' if taking.requests == 1 else 's'}"
     return HistoryEntry(
-        at=taking.at, kind=READS, amount=taking.amount, counterparty=taking.payer, detail=f"{taking.what}, {requests}"
+        at=taking.at,
+        kind=voucher_kind(taking.what),
+        amount=taking.amount,
+        counterparty=taking.payer,
+        detail=f"{taking.what}, {requests}",
     )
 
 

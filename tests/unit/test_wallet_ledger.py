@@ -26,7 +26,7 @@ from depin_desktop.wallet.ledger import (
     earnings_points,
     entry_of,
     local_midnight,
-    reads_entry,
+    voucher_entry,
 )
 from depin_desktop.wallet.ledger_rows import NAMESPACE, SCRIPTS, Ledger
 
@@ -105,11 +105,14 @@ def test_what_an_event_means(what: LogEvent, meant: tuple[str, int] | None) -> N
     assert (entry if entry is None else (entry.kind, entry.amount)) == meant
 
 
-def test_reads_are_a_line_an_hour() -> None:
-    line = reads_entry(Takings(at=7200, payer=STRANGER, what="piece", amount=12, requests=3))
+def test_what_vouchers_paid_for_is_a_line_an_hour() -> None:
+    line = voucher_entry(Takings(at=7200, payer=STRANGER, what="piece", amount=12, requests=3))
     assert (line.at, line.kind, line.amount, line.counterparty) == (7200, "reads", 12, STRANGER)
     assert line.detail == "piece, 3 requests"
-    assert reads_entry(Takings(0, STRANGER, "piece", 1, 1)).detail == "piece, 1 request"
+    assert voucher_entry(Takings(0, STRANGER, "piece", 1, 1)).detail == "piece, 1 request"
+    assert voucher_entry(Takings(0, STRANGER, "read", 1, 1)).kind == "reads"
+    for what in ("chat", "embeddings", "wasm"):
+        assert voucher_entry(Takings(0, STRANGER, what, 1, 1)).kind == "compute"
 
 
 # --- time ---------------------------------------------------------------------------------------------------------

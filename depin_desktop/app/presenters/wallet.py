@@ -87,6 +87,7 @@ HISTORY_RIGHT = frozenset({2})
 KINDS = {
     "storage": "Storage proven",
     "reads": "Pieces read",
+    "compute": "Work done",
     "payout": "Paid out",
     "deposit": "Deposit",
     "transfer-in": "Received",
@@ -122,7 +123,7 @@ def history_cell(entry: HistoryEntry, column: int, now: float, symbol: str) -> W
     if column == 3:
         return Words(short_address(entry.counterparty) or "–", "muted", entry.counterparty)
     if not entry.transaction:
-        text = tr("voucher") if entry.kind == "reads" else "–"
+        text = tr("voucher") if entry.kind in ("reads", "compute") else "–"
         return Words(text, "faint", tr("A signed promise; it reaches the chain with the next claim."))
     block = "" if entry.block is None else "\n" + tr("Block {n}", n=entry.block)
     return Words(short_address(entry.transaction), "muted", entry.transaction + block)
