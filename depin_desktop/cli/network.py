@@ -79,7 +79,8 @@ async def use(context: Context, name: str, leave: bool) -> None:
     if not leave:
         await _check_nothing_is_left_behind(context, name)
     chosen = await asyncio.to_thread(networks.use, context.home, name)
-    context.answer(chosen, f"{chosen.name} is in use. If this home is new there, register it: depin init")
+    new = not context.home.engine_database.exists()
+    context.answer(chosen, f"{chosen.name} is in use." + (" Register this home there: depin init" if new else ""))
 
 
 async def _check_nothing_is_left_behind(context: Context, name: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from depin_desktop.chain import typed_data
 from depin_desktop.chain.bindings.deals import Piece, Terms
 from depin_desktop.chain.bindings.settlement import ChannelConfig, VoucherClaim, erc3009_collector_data
-from depin_desktop.chain.calls import Call
+from depin_desktop.chain.calls import Call, LogEvent
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.indexer import Indexer
 from depin_desktop.chain.reverts import Reverted
@@ -278,3 +278,32 @@ async def test_the_books_agree_with_the_chain_after_any_history(seed: int, tmp_p
         kinds = {line.kind for line in await world.ledger.history(10_000)}
         assert kinds >= {"storage", "payout", "stake", "unstake", "slash", "deposit", "transfer-in", "transfer-out"}
         assert await world.learned_anew(tmp_path) == await world.ledger.history(10_000)
+
+
+async def test_what_a_proof_earned_goes_with_its_block_and_comes_back_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        await world.begin()
+        await world.warp(await world.chain.now() + PERIOD_S)  # what is added now is challenged from the next period on
+        await world.to_window()
+        await world.send(STRANGER, world.chain.deals.poke())
+        await world.indexer.sync()
+        snapshot = await world.anvil.ask("evm_snapshot")
+        challenges = await world.chain.deals.challenges(world.set_id)
+        proof = world.chain.deals.prove([proof_of_leaf(world.set_id, LEAF, len(challenges))])
+        paid = (await world.shop.sender.send(proof, purpose="prove")).event("Proven").args["paid"]
+        await world.check("proven")
+        earned = (await world.money.figures()).earned_total
+        assert earned == paid > 0
+
+        again: asyncio.Queue[LogEvent] = asyncio.Queue()
+        world.indexer.on("Proven", again.put)
+        await world.anvil.ask("evm_revert", snapshot)
+        await world.anvil.ask("evm_mine")
+        await world.indexer.sync()
+        assert again.get_nowait().removed
+        await world.check("taken back")
+        assert (await world.money.figures()).earned_total == 0
+        assert not (await asyncio.wait_for(again.get(), 20)).removed  # nobody asked the sender for it
+        await world.check("back again")
+        assert (await world.money.figures()).earned_total == earned
+        assert again.empty()
