@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import aiohttp
@@ -54,6 +54,7 @@ class _Remote:
     """What belongs to one node that we call."""
 
     link: Link
+    open_stream: Callable[[asyncio.Protocol], Awaitable[None]]
     connector: NodeConnector
     session: aiohttp.ClientSession
 
@@ -221,6 +222,19 @@ class Peer:
         nothing. A node that cannot be reached shows as `UserFacingError` ("peer-unreachable") from the request; a
         connection that breaks later as `aiohttp.ClientError`, which `http.as_user_error` puts into words.
         """
+        return self._reached(node_id, addresses, relay_url).session
+
+    async def connect(
+        self, protocol: asyncio.Protocol, node_id: str, addresses: Iterable[str], relay_url: str | None = None
+    ) -> None:
+        """Gives `protocol` a stream to that node, on which it speaks HTTP itself.
+
+        Raises:
+            UserFacingError: "peer-unreachable".
+        """
+        await self._reached(node_id, addresses, relay_url).open_stream(protocol)
+
+    def _reached(self, node_id: str, addresses: Iterable[str], relay_url: str | None) -> _Remote:
         if self._closed:
             raise RuntimeError("this peer is closed")
         node_id = node_id.lower()
@@ -229,7 +243,7 @@ class Peer:
             remote = self._remotes[node_id] = self._remote(node_id)
         if remote.link.learn(addresses, relay_url):
             remote.connector.drop_idle()
-        return remote.session
+        return remote
 
     def _remote(self, node_id: str) -> _Remote:
         link = Link(self._endpoint, node_id, self._tasks.spawn)
@@ -247,7 +261,7 @@ class Peer:
         session = make_session(connector)
         # Many share this session: one of them leaving `async with` must not close it under the others.
         session.close = _leave_open  # type: ignore[method-assign]
-        return _Remote(link, connector, session)
+        return _Remote(link, open_stream, connector, session)
 
     # --- housekeeping ----------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks import bench_chain, bench_engine, bench_gas, bench_sealing, bench_storage
+from tests.benchmarks import bench_chain, bench_engine, bench_gas, bench_payments, bench_sealing, bench_storage
 from tests.benchmarks.table import Row, markdown
 
 MIB = 2**20
@@ -25,6 +25,7 @@ def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="transfers each way; medians are shown")
     parser.add_argument("--idle-s", type=float, default=30, help="how long the idle engine is watched")
     parser.add_argument("--transfers", type=int, default=300, help="transactions in each round against web3.py")
+    parser.add_argument("--requests", type=int, default=300, help="paid requests of each kind")
     parser.add_argument("--events", type=int, default=100_000, help="how many the index is filled with")
     return parser.parse_args(arguments)
 
@@ -45,6 +46,10 @@ async def _chain(chosen: argparse.Namespace) -> list[Row]:
     return await bench_chain.rows(chosen.transfers, chosen.events, chosen.rounds)
 
 
+async def _payments(chosen: argparse.Namespace) -> list[Row]:
+    return await bench_payments.rows(chosen.requests)
+
+
 async def _engine(chosen: argparse.Namespace) -> list[Row]:
     return await bench_engine.engine_rows(chosen.idle_s)
 
@@ -62,6 +67,7 @@ _SUBJECTS: dict[str, Callable[[argparse.Namespace], Awaitable[list[Row]]]] = {
     "sealing": _sealing,
     "gas": _gas,
     "chain": _chain,
+    "payments": _payments,
     "engine": _engine,
     "app": _app,
     "memory": _memory,

@@ -62,6 +62,23 @@ class Shop:
             expires_at=math.inf,
         )
 
+    def app(self) -> web.Application:
+        """The shop's routes, for one server."""
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/free", self.free),
+                web.get("/goods/{price}", self.goods),
+                web.route("*", "/work/{ceiling}/{used}", self.work),
+                web.post("/pay/{more}", self.pay),
+            ]
+        )
+        return app
+
+    async def free(self, request: web.Request) -> web.Response:
+        """What costs nothing, to compare with."""
+        return web.Response(body=b"x" * 10)
+
     async def goods(self, request: web.Request) -> web.Response:
         self.sent.append(request.headers.get(wire.PAYMENT_SIGNATURE, ""))
         price = int(request.match_info["price"])
@@ -129,15 +146,7 @@ async def shop_of(
     paywall = Paywall(chain, sender, database, receiver=owner.address, operator_account=operator, **settings)
     await paywall.start()
     shop = Shop(chain, operator, owner, paywall, sender, "")
-    app = web.Application()
-    app.add_routes(
-        [
-            web.get("/goods/{price}", shop.goods),
-            web.route("*", "/work/{ceiling}/{used}", shop.work),
-            web.post("/pay/{more}", shop.pay),
-        ]
-    )
-    server = TestServer(app)
+    server = TestServer(shop.app())
     await server.start_server()
     shop.base = str(server.make_url("/"))
     shop.url = f"{shop.base}goods/"

@@ -269,3 +269,16 @@ async def test_an_answer_that_is_dropped_unsettled_frees_its_channel(shop: Shop,
     assert await customer.use(shop, 100, 30) == 30
     (channel,) = shop.paywall.store.channels.values()
     assert channel.book.charged == 50
+
+
+async def test_a_voucher_asks_the_chain_nothing(shop: Shop, customer: Customer, monkeypatch) -> None:
+    await customer.use(shop, 100, 10)
+    await customer.buy(shop, 10)
+    asked: list[object] = []
+    for chain in (shop.chain, customer.chain):
+        for name in ("request", "batch"):
+            monkeypatch.setattr(chain.rpc, name, lambda *arguments: asked.append(arguments))
+    for _ in range(5):
+        assert await customer.use(shop, 100, 50) == 50
+        assert (await customer.buy(shop, 10)).status == 200
+    assert asked == []
