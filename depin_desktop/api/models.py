@@ -256,11 +256,17 @@ class HistoryEntry(Snapshot):
     kind: str  # storage | reads | deposit | transfer-in | transfer-out | stake | unstake | slash | faucet
     amount: Money  # signed: what this added to, or took from, the owner
     fee: Money = 0  # in the chain's own coin (wei), where this node paid it
+    fee_worth: Money = 0  # the same in base units of the token; 0 where gas has no price
     counterparty: str = ""
     transaction: str = ""
     block: int | None = None
     detail: str = ""
     status: str = "confirmed"  # pending | confirmed
+
+    @property
+    def net(self) -> int:
+        """What is left of the gross amount after the fee."""
+        return self.amount - self.fee_worth
 
 
 class WalletStatus(Snapshot):

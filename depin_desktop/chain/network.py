@@ -45,12 +45,17 @@ class Network(BaseModel):
     min_stake: Money
     suggested_price_per_tib_month: Money
     suggested_price_per_gib_read: Money
+    tokens_per_coin: Money = 0  # base units of the token that a whole coin of gas is worth; 0 where gas has no price
     relays: bool = False  # iroh relays and discovery; off on an embedded network
 
     @property
     def same_as(self) -> tuple[int, Addresses]:
         """What makes it this network and no other, wherever its nodes are reached: chain and contracts."""
         return self.chain_id, self.addresses
+
+    def fee_in_token(self, wei: int) -> int:
+        """Base units of the token that a fee of so many wei is worth, rounded up; 0 where gas has no price."""
+        return -(-wei * self.tokens_per_coin // 10**18)
 
     @staticmethod
     def load(path: Path) -> Network:

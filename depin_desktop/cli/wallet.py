@@ -69,14 +69,19 @@ async def history(context: Context, limit: int) -> None:
         from depin_desktop.engine.offline import wallet_history
 
         entries = await wallet_history(context.home, limit)
-    context.answer(entries, table([_line(entry) for entry in entries], right=frozenset({2})) or "Nothing yet.")
+    context.answer(entries, table([_line(entry) for entry in entries], right=frozenset({2, 3, 4})) or "Nothing yet.")
 
 
 def _line(entry: HistoryEntry) -> tuple[str, ...]:
     sign = "+" if entry.amount >= 0 else "−"
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at))
     what = f"{entry.kind} ({entry.status})" if entry.status != "confirmed" else entry.kind
-    return when, what, sign + format_tokens(abs(entry.amount), significant=4), entry.counterparty, entry.transaction
+    gross = sign + format_tokens(abs(entry.amount), significant=4)
+    fee = f"fee {format_tokens(entry.fee, significant=2)} coin" if entry.fee else ""
+    net = ""
+    if entry.fee_worth:
+        net = f"net {'+' if entry.net >= 0 else '−'}{format_tokens(abs(entry.net), significant=4)}"
+    return when, what, gross, fee, net, entry.counterparty, entry.transaction
 
 
 @wallet.command()

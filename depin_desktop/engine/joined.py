@@ -108,6 +108,7 @@ class Joined:
         try:
             self.figures = await self.money.figures()
             self._bus.publish("wallet", await self.money.status())
+            await self.money.learn_fees()
         except UserFacingError as error:
             log.info("the wallet cannot be read now: %s", error)
 

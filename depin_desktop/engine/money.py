@@ -113,9 +113,14 @@ class Money:
             as_of=time.time(),
         )
 
+    async def learn_fees(self) -> None:
+        """Reads what new lines cost; raises UserFacingError while the chain is out of reach."""
+        await self._ledger.fees.fill(self._chain)
+
     async def history(self, limit: int, before: float | None = None) -> Sequence[HistoryEntry]:
         """The chain's lines and the vouchers' hourly lines, the newest first."""
-        from_chain = await self._ledger.history(limit, before=before)
+        lines = await self._ledger.history(limit, before=before)
+        from_chain = rules.with_fees(lines, await self._ledger.fees.by_transaction(), self._chain.network.fee_in_token)
         takings = await self._channels.takings()
         vouchers = [rules.voucher_entry(taking) for taking in takings if before is None or taking.at < before]
         return sorted([*from_chain, *vouchers], key=lambda entry: entry.at, reverse=True)[:limit]

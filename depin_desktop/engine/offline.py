@@ -58,4 +58,6 @@ async def _money(home: Home) -> AsyncIterator[Money]:
         stack.push_async_callback(indexer.stop)
         await indexer.sync()
         await ledger.catch_up(indexer)
-        yield Money(chain, ledger, parties, channels, backed_up=keys.backed_up)
+        money = Money(chain, ledger, parties, channels, backed_up=keys.backed_up)
+        await money.learn_fees()
+        yield money

@@ -81,7 +81,7 @@ class Paywall:
         self._ttl_s = min(STATE_TTL_S, withdraw_delay_s / 3)
         self.store = ChannelStore(database, clock)
         claim_policy = claim_policy or policy.ClaimPolicy(exposure_cap=exposure_cap // 2)
-        self.claimer = Claimer(chain, sender, self.store, claim_policy, clock)
+        self.claimer = Claimer(chain, sender, self.store, claim_policy, clock, fee_in_token=chain.network.fee_in_token)
         self._depositor = Depositor(chain, sender, self.store, clock)
         self._refunder = Refunder(chain, sender, self.store, self.claimer, clock)
         self._holds = Holds(clock)

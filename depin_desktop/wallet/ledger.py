@@ -9,7 +9,7 @@ same events always give the same figures.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -155,6 +155,23 @@ def voucher_entry(taking: Taking) -> HistoryEntry:
         counterparty=taking.payer,
         detail=f"{taking.what}, {requests}",
     )
+
+
+def with_fees(
+    lines: Iterable[HistoryEntry], fees: Mapping[str, int], worth: Callable[[int], int]
+) -> list[HistoryEntry]:
+    """The lines with what their transactions cost; a transaction of several lines is counted in its first here.
+
+    Args:
+        fees: wei by transaction hash.
+        worth: base units of the token that so many wei are worth; 0 where gas has no price.
+    """
+    left = dict(fees)
+    found = []
+    for line in lines:
+        fee = left.pop(line.transaction, 0)
+        found.append(line.model_copy(update={"fee": fee, "fee_worth": worth(fee)}) if fee else line)
+    return found
 
 
 # --- sums ---------------------------------------------------------------------------------------------------------

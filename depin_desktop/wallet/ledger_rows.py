@@ -11,6 +11,7 @@ from depin_desktop.api.models import HistoryEntry
 from depin_desktop.chain.calls import LogEvent
 from depin_desktop.chain.indexer import Indexer
 from depin_desktop.core.database import Database
+from depin_desktop.wallet.fees import LedgerFees
 from depin_desktop.wallet.ledger import (
     EARNED_KINDS,
     EVENTS,
@@ -63,6 +64,7 @@ class Ledger:
     """
 
     def __init__(self, database: Database, parties: Parties) -> None:
+        self.fees = LedgerFees(database, parties)
         self._database = database
         self._parties = parties
         self._writing = asyncio.Lock()
@@ -70,6 +72,7 @@ class Ledger:
     async def open(self) -> None:
         """Makes the tables."""
         await self._database.migrate(NAMESPACE, SCRIPTS)
+        await self.fees.open()
 
     def attach(self, indexer: Indexer) -> None:
         """Has the index tell what comes and what is taken back. Call it before `indexer.start`."""

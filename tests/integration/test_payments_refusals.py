@@ -277,3 +277,22 @@ async def test_beyond_the_cap_a_claim_comes_before_the_next_answer(
         with pytest.raises(PaymentFailed) as refused:
             await customer.buy(shop, 300)
         assert refused.value.code == Refusal.EXPOSURE
+
+
+async def test_a_round_of_claiming_waits_for_its_fee_and_pays_out_in_one_transaction(
+    network: Network, tmp_path: Path, fund, new_account, chain: Chain
+) -> None:
+    price = int(await chain.rpc.request("eth_gasPrice"), 16)
+    dear = network.model_copy(update={"tokens_per_coin": 10**18 // (30_000 * price) * 100})  # a claim costs about 100
+    async with (
+        open_shop(dear, tmp_path, fund) as shop,
+        customer_of(dear, tmp_path, await new_account(gas=0)) as customer,
+    ):
+        await customer.buy(shop, 100)
+        assert await shop.paywall.maintain() is None  # the fee would be more than its share
+        await customer.buy(shop, 100_000)
+        nonce = await chain.rpc.request("eth_getTransactionCount", shop.operator.address, "latest")
+        assert await shop.paywall.maintain() == "cheap"
+        after = await chain.rpc.request("eth_getTransactionCount", shop.operator.address, "latest")
+        assert int(after, 16) == int(nonce, 16) + 1
+        assert await chain.token.balance_of(shop.owner.address) == 100_100

@@ -101,3 +101,15 @@ async def test_what_a_killed_run_missed_is_healed(make_home, chain: Chain) -> No
     await database.close()
     async with following(chain, home) as (ledger, _):
         assert await lines(ledger) == truth
+
+
+async def test_what_our_transactions_cost_is_read_from_their_receipts(make_home, chain: Chain) -> None:
+    home: Home = await make_home()
+    async with following(chain, home) as (ledger, _):
+        assert await ledger.fees.fill(chain) == len({line.transaction for line in await ledger.history(100)})
+        assert await ledger.fees.fill(chain) == 0
+        fees = await ledger.fees.by_transaction()
+        (staked,) = [line.transaction for line in await ledger.history(100) if line.kind == "stake"]
+        receipt = await chain.rpc.request("eth_getTransactionReceipt", staked)
+        # The faucet paid for its own transactions; ours is the one that staked.
+        assert fees == {staked: int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)}

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depin_desktop.api.models import HistoryEntry
 from depin_desktop.chain.calls import LogEvent
 from depin_desktop.chain.network import Addresses
 from depin_desktop.core.database import Database
@@ -27,6 +28,7 @@ from depin_desktop.wallet.ledger import (
     entry_of,
     local_midnight,
     voucher_entry,
+    with_fees,
 )
 from depin_desktop.wallet.ledger_rows import NAMESPACE, SCRIPTS, Ledger
 
@@ -267,3 +269,13 @@ async def test_sums_are_always_those_of_the_lines(steps: list[tuple[LogEvent, bo
 
 def _sum(entries: list[Entry], kind: str) -> int:
     return sum(entry.amount for entry in entries if entry.kind == kind)
+
+
+def test_every_line_shows_gross_fee_and_net_and_a_fee_counts_once() -> None:
+    lines = [
+        HistoryEntry(at=2, kind="payout", amount=1000, transaction="0xaa"),
+        HistoryEntry(at=2, kind="storage", amount=5, transaction="0xaa"),
+        HistoryEntry(at=1, kind="reads", amount=7),
+    ]
+    shown = with_fees(lines, {"0xaa": 10**15, "0xbb": 1}, lambda wei: wei // 10**13)
+    assert [(line.amount, line.fee, line.net) for line in shown] == [(1000, 10**15, 900), (5, 0, 5), (7, 0, 7)]

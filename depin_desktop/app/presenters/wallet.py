@@ -114,6 +114,8 @@ def history_cell(entry: HistoryEntry, column: int, now: float, symbol: str) -> W
         tip = entry.detail
         if entry.fee:
             tip += ("\n" if tip else "") + tr("Fee {fee}", fee=exact_amount(entry.fee, COIN))
+        if entry.fee_worth:
+            tip += "\n" + tr("Net {net}", net=exact_amount(entry.net, ""))
         return Words(text, "fault" if entry.kind == "slash" else "text", tip)
     if column == 2:
         # A payout moves what was earned, and told, before: one accent for each token is enough.
