@@ -11,11 +11,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from depin_desktop.chain.bindings import settlement
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.reverts import Reverted
 from depin_desktop.chain.sender import Sender
+from depin_desktop.core.errors import UserFacingError
 from depin_desktop.payments import policy, vouchers
 from depin_desktop.payments.deposits import read_channel
 from depin_desktop.payments.store import Channel, ChannelStore
@@ -27,11 +29,19 @@ CLAIM_GAS = 30_000
 RETRY_FAILED_S = 3600.0
 
 
+class ClaimRelay(Protocol):
+    """Sends claims for whoever has no gas (`payments.relay.Relay`)."""
+
+    async def claim(self, channels: Sequence[Channel]) -> object:
+        """Has these channels claimed and paid out; raises UserFacingError."""
+
+
 class Claimer:
     """Claims and settles what the store holds; one round at a time.
 
     Args:
         fee_in_token: base units of the token that a fee of so many wei is worth; gas has no price when absent.
+        relay: claims in our place while our account cannot pay for gas.
     """
 
     def __init__(
@@ -42,7 +52,9 @@ class Claimer:
         claim_policy: policy.ClaimPolicy,
         clock: Callable[[], float] = time.time,
         fee_in_token: Callable[[int], int] | None = None,
+        relay: ClaimRelay | None = None,
     ) -> None:
+        self.relay = relay
         self._chain = chain
         self._sender = sender
         self._store = store
@@ -76,10 +88,24 @@ class Claimer:
         reason = policy.claim_reason(due, self._policy, fee_per_claim=fee, now=self._clock(), draining=draining)
         if reason is not None:
             log.info("claiming: %s", reason.value)
-            await self._claim_with_payout()
-            await self.claim()
-            await self.settle()
+            try:
+                await self._claim_with_payout()
+                await self.claim()
+                await self.settle()
+            except UserFacingError as error:
+                if error.code != "no-gas" or self.relay is None:
+                    raise
+                await self._claim_by_relay(self.relay)
         return reason
+
+    async def _claim_by_relay(self, relay: ClaimRelay) -> None:
+        """What was claimed is read from the chain: a relayer's word moves no figure of ours."""
+        async with self._round:
+            channels = sorted(self._claimable(), key=lambda channel: channel.unclaimed, reverse=True)
+            channels = channels[:CLAIMS_PER_BATCH]
+            await relay.claim(channels)
+            for channel in channels:
+                await self.refresh(self._store.channels[channel.id])
 
     async def _claim_with_payout(self) -> None:
         """Claims and pays out in one transaction where one batch holds everything: its fee is the payout's whole fee.
