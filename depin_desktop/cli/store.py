@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from depin_desktop.cli.budget import asking
 from depin_desktop.cli.output import AbsolutePath, Context, command, table
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.units import format_rate, format_size
@@ -84,7 +85,7 @@ async def get(context: Context, locator: str, out: Path) -> None:
     """Fetch a stored file into OUT."""
     from depin_desktop.customer.session import Customer
 
-    async with Customer.open(context.home) as customer:
+    async with Customer.open(context.home, budget=asking()) as customer:
         fetched = await customer.get(locator, out, progress=_progress())
     context.answer(fetched, "")
 
