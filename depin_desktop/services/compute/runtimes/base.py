@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -37,6 +38,7 @@ class Job:
         model: SHA-256 (hex) of the model or WASM module.
         body: for chat, completion and embedding the OpenAI request; for WASM its limits and arguments.
         payload: for ONNX the inputs as .npz, for WASM standard input.
+        module: for WASM the file that holds the module, verified against its hash; it stays until the job ends.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Job:
     model: str
     body: Mapping[str, Any] = field(default_factory=dict)
     payload: bytes = b""
+    module: Path | None = None
 
 
 @dataclass(frozen=True)
