@@ -45,6 +45,10 @@ class Network(BaseModel):
     min_stake: Money
     suggested_price_per_tib_month: Money
     suggested_price_per_gib_read: Money
+    suggested_price_in_per_mtoken: Money = 10 * 10**18
+    suggested_price_out_per_mtoken: Money = 40 * 10**18
+    suggested_price_per_run_second: Money = 10**16
+    suggested_price_per_gfuel: Money = 10**16
     tokens_per_coin: Money = 0  # base units of the token that a whole coin of gas is worth; 0 where gas has no price
     relays: bool = False  # iroh relays and discovery; off on an embedded network
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import aiohttp
 from aiohttp import web
@@ -119,6 +120,24 @@ def peer_node_id(request: web.Request) -> str | None:
     """The node id of the peer that sent `request`, proven by its QUIC connection; None over plain TCP."""
     transport = request.transport
     return None if transport is None else transport.get_extra_info("peer_node_id")
+
+
+@contextlib.contextmanager
+def on_lost(request: web.Request, tell: Callable[[], object]) -> Iterator[None]:
+    """Calls `tell` at once should whoever sent `request` leave meanwhile; over plain TCP only the next write notices."""
+    lost: asyncio.Future[None] | None = getattr(request.transport, "lost", None)
+    if lost is None:
+        yield
+        return
+
+    def told(_: asyncio.Future[None]) -> None:
+        tell()
+
+    lost.add_done_callback(told)
+    try:
+        yield
+    finally:
+        lost.remove_done_callback(told)
 
 
 def as_user_error(error: aiohttp.ClientError | TimeoutError | ConnectionError, node_id: str) -> UserFacingError:

@@ -46,8 +46,8 @@ class StreamTransport(_FlowControlMixin):
         spawn: starts a named background task and keeps it.
         on_closed: called once, after `connection_lost`.
 
-    `last_active` is the event loop's time at which bytes last moved; `closed` is done when the other side has
-    acknowledged the last of them, or gone.
+    `last_active` is the event loop's time at which bytes last moved; `lost` is done when the stream has ended for the
+    protocol, `closed` when the other side has also acknowledged the last bytes, or gone.
     """
 
     _sendfile_compatible = _SendfileMode.FALLBACK  # so that `loop.sendfile`, and aiohttp's FileResponse, work
@@ -82,6 +82,7 @@ class StreamTransport(_FlowControlMixin):
         self._work = asyncio.Event()
         self._close_timer: asyncio.TimerHandle | None = None
         self.last_active = loop.time()
+        self.lost: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self.set_write_buffer_limits(high=WRITE_HIGH_WATER, low=WRITE_LOW_WATER)
         protocol.connection_made(self)
@@ -240,6 +241,7 @@ class StreamTransport(_FlowControlMixin):
                 await self._receiver.stop(code)
         finally:
             self._unsent = 0
+            self.lost.set_result(None)
             self._protocol.connection_lost(error)
         try:
             if not aborted:
