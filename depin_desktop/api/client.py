@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TypeVar
+from urllib.parse import quote
 
 import aiohttp
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from depin_desktop.api.compute import ComputeStatus, ImportModel, ShareCompute
 from depin_desktop.api.controls import ControlsStatus, Presence, SetPause, Wishes
 from depin_desktop.api.endpoint import Endpoint, EngineUnreachable
 from depin_desktop.api.models import (
@@ -126,6 +128,27 @@ class EngineClient:
     async def tell_presence(self, presence: Presence) -> None:
         """Says what this desktop session knows of its user."""
         await self._send("PUT", "/v1/controls/presence", presence)
+
+    async def compute(self) -> ComputeStatus:
+        return await self._ask("GET", "/v1/compute", ComputeStatus)
+
+    async def share_compute(self, request: ShareCompute) -> ComputeStatus:
+        return await self._ask("PUT", "/v1/compute", ComputeStatus, request)
+
+    async def unshare_compute(self) -> ComputeStatus:
+        return await self._ask("DELETE", "/v1/compute", ComputeStatus)
+
+    async def import_model(self, request: ImportModel) -> ComputeStatus:
+        """Begins to take a model's file in; how far it is, and whether it failed, follows in the status."""
+        return await self._ask("POST", "/v1/compute/imports", ComputeStatus, request)
+
+    async def cancel_import(self, identity: str) -> ComputeStatus:
+        """Ends an import, or takes one that failed off the list."""
+        return await self._ask("DELETE", f"/v1/compute/imports/{quote(identity, safe='')}", ComputeStatus)
+
+    async def remove_model(self, sha256: str) -> ComputeStatus:
+        """Deletes a model's file; what runs on it comes to its end first."""
+        return await self._ask("DELETE", f"/v1/compute/models/{quote(sha256, safe='')}", ComputeStatus)
 
     async def shutdown(self) -> None:
         """Asks the engine to stop; it answers before it does."""

@@ -83,6 +83,22 @@ class DeviceEarnings(Snapshot):
     energy_wh: float | None = None
 
 
+class ModelImport(Snapshot):
+    """A model's file on its way in; it leaves the list when the model is there, or when its failure has been read.
+
+    Attributes:
+        id: by which it is cancelled, or taken off the list once it has failed.
+        problem: why it failed, with what to do about it; empty while it goes on.
+    """
+
+    id: str
+    name: str
+    path: str
+    size_bytes: int = 0
+    done_bytes: int = 0
+    problem: str = ""
+
+
 class ComputeStatus(Snapshot):
     """Everything the Compute page shows besides the controls; jobs are ordered with the newest first."""
 
@@ -95,6 +111,7 @@ class ComputeStatus(Snapshot):
     done_total: int = 0
     devices: tuple[DeviceEarnings, ...] = ()
     models_bytes: int = 0
+    imports: tuple[ModelImport, ...] = ()
 
 
 class ShareCompute(Snapshot):

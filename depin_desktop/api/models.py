@@ -392,7 +392,7 @@ class Event(Snapshot):
     """One WebSocket message; `data` is the topic's model in JSON form.
 
     Topics and models: status EngineStatus, storage StorageStatus, wallet WalletStatus, hardware Inventory,
-    activity Activity, controls ControlsStatus (api/controls.py).
+    activity Activity, controls ControlsStatus (api/controls.py), compute ComputeStatus (api/compute.py).
     """
 
     topic: str

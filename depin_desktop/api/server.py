@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from depin_desktop import __version__
 from depin_desktop.api.answers import body_of, json_of
+from depin_desktop.api.compute_server import ComputeBackend, ComputeRoutes
 from depin_desktop.api.controls_server import ControlsBackend, ControlsRoutes
 from depin_desktop.api.endpoint import Endpoint, socket_path
 from depin_desktop.api.models import (
@@ -52,6 +53,8 @@ class Backend(Protocol):
 
     @property
     def controls(self) -> ControlsBackend: ...
+    @property
+    def compute(self) -> ComputeBackend | None: ...  # None where this engine has no such service
     def status(self) -> EngineStatus: ...
     def storage(self) -> StorageStatus: ...
     async def hardware(self) -> Inventory: ...
@@ -116,6 +119,7 @@ class ApiServer:
             web.post("/v1/shutdown", self._shutdown),
             web.get("/v1/events", self._events),
             *ControlsRoutes(self._backend.controls).routes(),
+            *(ComputeRoutes(compute).routes() if (compute := self._backend.compute) else ()),
         ]
 
     @web.middleware
@@ -184,6 +188,8 @@ class ApiServer:
         await socket.send_str(_event("status", self._backend.status()))
         await socket.send_str(_event("storage", self._backend.storage()))
         await socket.send_str(_event("controls", self._backend.controls.status()))
+        if self._backend.compute is not None:
+            await socket.send_str(_event("compute", self._backend.compute.status()))
         async for message in subscription:
             await socket.send_str(_event(message.topic, message.data))
 

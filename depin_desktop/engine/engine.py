@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from depin_desktop import __version__
+from depin_desktop.api.compute_server import ComputeBackend
 from depin_desktop.api.models import (
     Activity,
     EngineStatus,
@@ -74,6 +75,7 @@ class Engine:
             sharing=lambda: self.settings.sharing,
             earned=self._earned,
         )
+        self.compute: ComputeBackend | None = None
         self.joined: Joined | None = None
         self.reporting = Cycle("engine/status", STATUS_EVERY_S, self._report)
         self._api = ApiServer(home, self)
