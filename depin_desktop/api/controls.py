@@ -111,6 +111,8 @@ class ControlsStatus(Snapshot):
     memory_bytes: int = 0
     vram_bytes: int | None = None
     cards: tuple[CardStatus, ...] = ()
+    cpu_load_percent: float | None = None  # of everything that runs here, ours and others'
+    memory_used_bytes: int | None = None
     cpu_temperature_c: float | None = None
     on_battery: bool | None = None
     idle_s: float | None = None

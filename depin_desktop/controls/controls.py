@@ -148,6 +148,7 @@ class Controls:
     def status(self) -> ControlsStatus:
         """Everything the controls show, as last decided."""
         wishes, facts, allowed = self._kept.wishes, self._facts, self._allowance
+        machine = self.observer.machine.value
         reasons = {card.uuid: policy.card_reason(wishes, facts, card) for card in facts.cards}
         return ControlsStatus(
             wishes=wishes,
@@ -168,6 +169,8 @@ class Controls:
                 )
                 for gpu in self.observer.gpus
             ),
+            cpu_load_percent=machine.cpu_percent if machine else None,
+            memory_used_bytes=machine.memory_used_bytes if machine else None,
             cpu_temperature_c=facts.cpu_temperature_c,
             on_battery=facts.on_battery,
             idle_s=facts.idle_s,

@@ -6,11 +6,13 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import psutil
 
 from depin_desktop.api.models import Gpu
 from depin_desktop.controls.facts import App, Card
+from depin_desktop.hardware.machine import read_memory
 
 _CPU_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "soc_thermal", "cpu")
 
@@ -19,6 +21,30 @@ def own_pids() -> frozenset[int]:
     """This process and everything that descends from it: workers and their children."""
     me = psutil.Process()
     return frozenset({os.getpid(), *(child.pid for child in me.children(recursive=True))})
+
+
+@dataclass(frozen=True)
+class MachineLoad:
+    """How busy the whole machine is; percent is None at the first look."""
+
+    cpu_percent: float | None
+    memory_used_bytes: int
+
+
+class Machine:
+    """Measures between two calls."""
+
+    def __init__(self) -> None:
+        self._at, self._busy = 0.0, 0.0
+
+    def read(self) -> MachineLoad:
+        """What the processor did since the last call, ours and others', and the memory in use now."""
+        now, busy, memory = time.monotonic(), _busy_seconds(), read_memory()
+        elapsed = (now - self._at) * (psutil.cpu_count() or 1)
+        share = min(100.0, max(0.0, busy - self._busy) / elapsed * 100) if self._at and elapsed > 0 else None
+        self._at, self._busy = now, busy
+        # Whole percents: a window redraws for what a person can tell apart.
+        return MachineLoad(share if share is None else round(share), memory.total_bytes - memory.available_bytes)
 
 
 class OthersLoad:

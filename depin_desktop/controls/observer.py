@@ -44,6 +44,7 @@ class Sources:
     running: Callable[[tuple[str, ...]], tuple[App, ...]] = field(default_factory=lambda: load.Programs().running)
     idle: Callable[[], sessions.Idle] = sessions.read_idle
     own_pids: Callable[[], frozenset[int]] = load.own_pids
+    machine: Callable[[], load.MachineLoad] = field(default_factory=lambda: load.Machine().read)
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,9 @@ class Observer:
         self.others = Reading("load", self.sources.others, prober, changed)
         self.others.wanted = lambda: wishes().busy_percent is not None
         self.others.pace = lambda: 2.0
+        # Only shown: no rule follows it, so nothing is decided anew when it changes.
+        self.machine = Reading("machine", self.sources.machine, prober, lambda: None)
+        self.machine.pace = lambda: 2.0
         self.programs = Reading("programs", lambda: self.sources.running(wishes().exclusive_apps), prober, changed)
         self.programs.wanted = lambda: bool(wishes().exclusive_apps)
         self.programs.pace = lambda: 3.0
@@ -133,7 +137,7 @@ class Observer:
 
     @property
     def readings(self) -> tuple[Reading[Any], ...]:
-        return (self.cards, self.temperature, self.battery, self.others, self.programs, self.idle)
+        return (self.cards, self.temperature, self.battery, self.others, self.machine, self.programs, self.idle)
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:

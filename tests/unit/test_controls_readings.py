@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from depin_desktop.controls.load import OthersLoad, Programs, cpu_temperature, on_battery, own_pids
+from depin_desktop.controls.load import Machine, OthersLoad, Programs, cpu_temperature, on_battery, own_pids
 from depin_desktop.controls.sessions import Idle, idle_of_sessions, read_idle
 
 NOW = 1_800_000_000.0
@@ -53,6 +53,18 @@ def test_our_own_work_and_our_workers_work_are_not_others_load() -> None:
     ours = 100 * 2 * 0.5 / (elapsed * threads)  # this process and about as much of the worker
     assert others <= 100 - ours * 0.8, "what this process and its child did is left out"
     assert load.read() is None, "a worker that has ended takes its figures with it, so nobody is blamed"
+
+
+def test_the_whole_load_counts_our_own_work() -> None:
+    machine = Machine()
+    assert machine.read().cpu_percent is None, "one look cannot tell"
+    spent = time.process_time()
+    while time.process_time() - spent < 0.1:
+        pass
+    load = machine.read()
+    assert load.cpu_percent is not None
+    assert 0 < load.cpu_percent <= 100
+    assert load.memory_used_bytes > 0
 
 
 def test_heat_and_battery_are_read_or_unknown() -> None:
