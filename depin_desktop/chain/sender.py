@@ -310,3 +310,8 @@ class Sender:
         except RpcError as error:
             raise self._refusal(error) from error
         return int(estimate, 16)
+
+    async def highest_fee(self, gas: int) -> int:
+        """Wei that a transaction of so much gas costs at most, with the margin and the bid that `send` would choose."""
+        fees = (await self._fees.suggest()).at_most(self._max_fee_cap)
+        return gas * (100 + GAS_MARGIN_PERCENT) // 100 * fees.max_fee

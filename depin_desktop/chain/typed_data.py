@@ -39,6 +39,7 @@ _RECEIVE = _type(
     "ReceiveWithAuthorization(address from,address to,uint256 value,"
     "uint256 validAfter,uint256 validBefore,bytes32 nonce)"
 )
+_PERMIT = _type("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
 _CHANNEL_CONFIG = _type(
     "ChannelConfig(address payer,address payerAuthorizer,address receiver,"
     "address receiverAuthorizer,address token,uint40 withdrawDelay,bytes32 salt)"
@@ -221,6 +222,21 @@ def sign_deposit(
     """The authorisation inside `erc3009_collector_data` for `BatchSettlement.deposit`."""
     nonce = authorization_nonce(channel, salt)
     return sign_receive(account, network, network.addresses.erc3009_collector, amount, valid_after, valid_before, nonce)
+
+
+# --- EIP-2612 ------------------------------------------------------------------------------------------------------
+
+
+def permit_digest(network: Network, owner: str, spender: str, value: int, nonce: int, deadline: int) -> bytes:
+    """Permit of our token: an allowance by signature, until `deadline` (Unix seconds)."""
+    return _digest(
+        domain_separator(*TOKEN_DOMAIN, network.chain_id, network.addresses.token),
+        _PERMIT + _address(owner) + _address(spender) + _uint(value) + _uint(nonce) + _uint(deadline),
+    )
+
+
+def sign_permit(account: Signer, network: Network, spender: str, value: int, nonce: int, deadline: int) -> bytes:
+    return sign_digest(account, permit_digest(network, account.address, spender, value, nonce, deadline))
 
 
 # --- x402 batch settlement ----------------------------------------------------------------------------------------

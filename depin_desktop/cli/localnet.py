@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+import asyncio
 from pathlib import Path
 
 import click
 from platformdirs import user_data_path
 
 from depin_desktop.cli.output import AbsolutePath, Context, command
-
-MIN_PASSWORD_LENGTH = 8
+from depin_desktop.cli.password import known_words, new_password, password_option
 
 
 def register(root: click.Group) -> None:
@@ -79,9 +78,10 @@ async def localnet_status(context: Context, directory: Path) -> None:
     metavar="FILE",
     help="The network file (default: the network that is in use).",
 )
-@click.option("--password-stdin", is_flag=True, help="Read the wallet's password from standard input.")
+@click.option("--restore", is_flag=True, help="Make the wallet from its twelve words, which are asked for.")
+@password_option
 @command
-async def init(context: Context, network_file: Path | None, password_stdin: bool) -> None:
+async def init(context: Context, network_file: Path | None, restore: bool, password_stdin: bool) -> None:
     """Make this home's wallet and keys, and join a network."""
     from depin_desktop.core.errors import UserFacingError
     from depin_desktop.wallet.onboarding import initialise
@@ -92,23 +92,17 @@ async def init(context: Context, network_file: Path | None, password_stdin: bool
             "Name one with --network FILE, or add one with `depin network add`.",
             code="no-network",
         )
-    summary = await initialise(context.home, network_file or context.home.network, _password(password_stdin))
+    password = await asyncio.to_thread(new_password, from_stdin=password_stdin)
+    words = await asyncio.to_thread(known_words, from_stdin=password_stdin) if restore else None
+    if words is not None and context.home.vault.exists():
+        raise UserFacingError(
+            "This home has a wallet, which is never replaced.",
+            "Choose a new home for the other one with --home.",
+            code="wallet-exists",
+        )
+    summary = await initialise(context.home, network_file or context.home.network, password, words=words)
     text = f"Wallet {summary.owner} is ready in {context.home.root}."
     text = "\n".join([text, *summary.to_do])
     if not summary.backed_up:
         text += "\nWrite its words down: depin wallet backup"
     context.answer(summary, text)
-
-
-def _password(from_stdin: bool) -> str:
-    if from_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = click.prompt("Choose a password for the wallet", hide_input=True, confirmation_prompt=True)
-    if len(password) < MIN_PASSWORD_LENGTH:
-        from depin_desktop.core.errors import UserFacingError
-
-        raise UserFacingError(
-            "The password is too short.", f"Use at least {MIN_PASSWORD_LENGTH} characters.", code="weak-password"
-        )
-    return password

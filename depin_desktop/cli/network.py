@@ -195,15 +195,16 @@ async def deploy(
     x402's settlement contract must be on that chain already. Run it again with the same options to go on after an
     interruption; the plan and the transactions lie beside the network file.
     """
+    from depin_desktop.chain.addresses import parse_address
     from depin_desktop.chain.founding import Terms, found
     from depin_desktop.core.units import parse_tokens
 
     account = await asyncio.to_thread(_founder, key_file)
-    first = account.address if holder is None else _address(holder)
+    first = account.address if holder is None else parse_address(holder)
     terms = Terms(
         name=name,
         token_holder=first,
-        beneficiary=first if beneficiary is None else _address(beneficiary),
+        beneficiary=first if beneficiary is None else parse_address(beneficiary),
         token_supply=parse_tokens(supply),
         min_stake=parse_tokens(min_stake),
         period_s=period,
@@ -232,16 +233,6 @@ def _founder(path: Path) -> LocalAccount:
             f"There is no file {path}.", "Write the founder's private key into it, 64 hex digits.", code="no-key-file"
         )
     return load(path)
-
-
-def _address(text: str) -> str:
-    from eth_utils.address import is_address, to_checksum_address
-
-    from depin_desktop.core.errors import UserFacingError
-
-    if not is_address(text):
-        raise UserFacingError(f"“{text}” is not an address.", "Give 0x and 40 hex digits.", code="bad-address")
-    return to_checksum_address(text)
 
 
 def _without_credentials(url: str) -> str:

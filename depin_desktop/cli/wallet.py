@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from collections.abc import Sequence
@@ -10,12 +11,15 @@ import click
 
 from depin_desktop.api.client import EngineClient, EngineUnreachable
 from depin_desktop.api.models import HistoryEntry, WalletStatus
+from depin_desktop.cli import spending
 from depin_desktop.cli.output import Context, command, table
+from depin_desktop.cli.password import new_password, password_option, wallet_password
 from depin_desktop.core.units import format_tokens
 
 
 def register(root: click.Group) -> None:
     root.add_command(wallet)
+    spending.register(wallet)
 
 
 @click.group(invoke_without_command=True)
@@ -26,6 +30,10 @@ async def wallet(context: Context) -> None:
         return
     answer = await _status(context)
     context.answer(answer, describe(answer))
+    if not answer.backed_up:
+        context.note(
+            "The wallet's words are not written down yet; whoever loses this disk loses it: depin wallet backup"
+        )
 
 
 async def _status(context: Context) -> WalletStatus:
@@ -85,14 +93,67 @@ def _line(entry: HistoryEntry) -> tuple[str, ...]:
 
 
 @wallet.command()
-@click.option("--password-stdin", is_flag=True, help="Read the wallet's password from standard input.")
+@click.option("--written-down", is_flag=True, help="Remember that they are on paper, without showing them.")
+@password_option
 @command
-def backup(context: Context, password_stdin: bool) -> None:
+async def backup(context: Context, written_down: bool, password_stdin: bool) -> None:
     """Show the wallet's words, to be written on paper."""
     from depin_desktop.wallet.vault import Vault
 
-    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else click.prompt("Password", hide_input=True)
-    vault = Vault.load(context.home.vault)
-    words = vault.words(password)
+    vault = await asyncio.to_thread(Vault.load, context.home.vault)
+    if written_down:
+        await asyncio.to_thread(vault.mark_backed_up)
+        context.answer({"backed_up": True}, "Good. Keep them where nobody else looks.")
+        return
+    words = await asyncio.to_thread(vault.words, await wallet_password(context.home, from_stdin=password_stdin))
     context.note("Write these words down and keep them where nobody else looks. Whoever has them has the wallet.")
     context.answer({"words": words}, words)
+    if sys.stdin.isatty() and not vault.backed_up and click.confirm("Are they on paper now?", err=True):
+        await asyncio.to_thread(vault.mark_backed_up)
+
+
+@wallet.command()
+@click.option("--password-stdin", is_flag=True, help="Read the old and the new one from standard input, a line each.")
+@command
+async def password(context: Context, password_stdin: bool) -> None:
+    """Choose another password."""
+    from depin_desktop.wallet import unlock_cache
+    from depin_desktop.wallet.vault import Vault
+
+    vault = await asyncio.to_thread(Vault.load, context.home.vault)
+    if password_stdin:
+        old = await wallet_password(context.home, from_stdin=True)
+    else:
+        old = await asyncio.to_thread(click.prompt, "Password", hide_input=True, err=True)
+    await asyncio.to_thread(vault.words, old)  # a wrong one is told before a new one is asked for
+    new = await asyncio.to_thread(new_password, from_stdin=password_stdin)
+    await asyncio.to_thread(vault.change_password, old, new)
+    await asyncio.to_thread(unlock_cache.forget, vault.owner)
+    context.answer({"changed": True}, "The wallet has its new password.")
+
+
+@wallet.command()
+@password_option
+@command
+async def unlock(context: Context, password_stdin: bool) -> None:
+    """Let the system's key store remember the password, so that it is not asked for again."""
+    from depin_desktop.wallet import unlock_cache
+    from depin_desktop.wallet.vault import Vault
+
+    vault = await asyncio.to_thread(Vault.load, context.home.vault)
+    given = await wallet_password(context.home, from_stdin=password_stdin)
+    await asyncio.to_thread(vault.words, given)
+    await asyncio.to_thread(unlock_cache.remember, vault.owner, given)
+    context.answer({"remembered": True}, "The system's key store remembers the password: depin wallet lock")
+
+
+@wallet.command()
+@command
+async def lock(context: Context) -> None:
+    """Have the system's key store forget the password."""
+    from depin_desktop.wallet import unlock_cache
+    from depin_desktop.wallet.vault import Vault
+
+    vault = await asyncio.to_thread(Vault.load, context.home.vault)
+    await asyncio.to_thread(unlock_cache.forget, vault.owner)
+    context.answer({"remembered": False}, "The password is asked for each time.")

@@ -135,6 +135,18 @@ def test_an_authorisation_to_receive(payer: str, to: str, value: int, after: int
     )
 
 
+@given(address, address, uint(256), uint(256), uint(256))
+def test_a_permit(owner: str, spender: str, value: int, nonce: int, deadline: int) -> None:
+    fields = "address owner,address spender,uint256 value,uint256 nonce,uint256 deadline"
+    assert typed_data.permit_digest(NETWORK, owner, spender, value, nonce, deadline) == generic(
+        typed_data.TOKEN_DOMAIN,
+        NETWORK.addresses.token,
+        {"Permit": fields},
+        "Permit",
+        {"owner": owner, "spender": spender, "value": value, "nonce": nonce, "deadline": deadline},
+    )
+
+
 @given(configs)
 def test_a_channel_s_id_is_x402_s(config: ChannelConfig) -> None:
     ours = typed_data.channel_id(NETWORK, config)

@@ -51,3 +51,9 @@ class Token(Contract):
 
     def approve(self, spender: str, amount: int) -> Call:
         return self._call("approve", spender, amount)
+
+    def receive_with_authorization(
+        self, payer: str, to: str, amount: int, valid_after: int, valid_before: int, nonce: bytes, signature: bytes
+    ) -> Call:
+        """Takes what `payer` has signed over by ERC-3009; `to` must be who sends this."""
+        return self._call("receiveWithAuthorization", payer, to, amount, valid_after, valid_before, nonce, signature)
