@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import aiohttp
 
@@ -51,6 +51,9 @@ class HubMarket:
                 return len(wanted & offers.keys()) >= min(count, len(wanted))
             return sum(offer.storage is not None for offer in offers.values()) >= count
 
+        await self.wait_until(enough, timeout_s)
+
+    async def wait_until(self, enough: Callable[[Mapping[str, NodeOffer]], bool], timeout_s: float) -> None:
         await self._hub.wait_for_offers(enough, timeout_s)
 
     def session(self, offer: NodeOffer) -> aiohttp.ClientSession:

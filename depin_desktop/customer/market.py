@@ -1,8 +1,8 @@
-"""Who sells storage, and how to reach them: what customers need of the network, declared by its consumer."""
+"""Who sells, and how to reach them: what customers need of the network, declared by its consumer."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,9 @@ class Market(Protocol):
 
     async def wait_for(self, owners: Collection[str], count: int, timeout_s: float) -> None:
         """Returns when at least `count` of `owners` (of anybody, where none are named) offer, or the time is over."""
+
+    async def wait_until(self, enough: Callable[[Mapping[str, NodeOffer]], bool], timeout_s: float) -> None:
+        """Returns when `enough` says so of the offers, or the time is over."""
 
     def session(self, offer: NodeOffer) -> aiohttp.ClientSession:
         """A session whose requests go to that provider; not to be closed by its user."""

@@ -69,6 +69,20 @@ def signer_of(said: Mapping[str, Any]) -> str | None:
     return recover_json({name: value for name, value in said.items() if name != "signature"}, said.get("signature"))
 
 
+def sign_verdict(customer: Account, job: str, provider: str, verdict: str) -> dict[str, str]:
+    """What a customer tells a provider of a check of its job: "right" or "wrong", signed by the payer's account."""
+    return {"job": job, "verdict": verdict, "signature": sign_json(customer, _verdict(job, provider, verdict))}
+
+
+def verdict_signer(job: str, provider: str, verdict: str, signature: object) -> str | None:
+    """Who signed a verdict: a checksummed address, or None where nobody has."""
+    return recover_json(_verdict(job, provider, verdict), signature)
+
+
+def _verdict(job: str, provider: str, verdict: str) -> dict[str, str]:
+    return {"job": job, "provider": provider, "verdict": verdict}
+
+
 def text_input_hash(body: Mapping[str, Any]) -> str:
     """Of an OpenAI body: its prompt fields."""
     return _hash({name: body[name] for name in _PROMPT if name in body})

@@ -13,12 +13,14 @@ import wasmtime
 
 from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
-from depin_desktop.customer.compute.asks import EmbeddingAsk, OnnxAsk, TextAsk, WasmAsk
+from depin_desktop.customer.compute.asks import EmbeddingAsk, TextAsk
 from depin_desktop.customer.compute.canaries import wasm_canary
 from depin_desktop.customer.compute.hosts import CHAT, EMBEDDING, WASM, Host, HostKey, Wish, hosts_of, in_order, nobody
+from depin_desktop.customer.compute.jobs import OnnxAsk, WasmAsk
 from depin_desktop.customer.compute.scores import Scores
 from depin_desktop.customer.compute.trust import Standing, Verdict
 from depin_desktop.net.offers import ComputeOffer, ModelOffer, NodeOffer, WasmOffer
+from depin_desktop.net.work_receipts import WorkUsage
 
 SHA = "ab" * 32
 TOKEN = 10**18
@@ -120,7 +122,7 @@ def test_sampled_text_gets_a_seed_and_a_limit_so_that_it_can_be_repeated() -> No
     assert sent["max_tokens"] > 0
     assert sent["model"] == SHA
     assert ask.request(host).path == "/compute/v1/chat/completions"
-    check = ask.checking()
+    check = ask.checking(WorkUsage(completion_tokens=9))
     assert check.body["seed"] == sent["seed"]
     assert check.body["logprobs"] is True
     assert not check.streamed
@@ -207,7 +209,7 @@ def test_a_job_asks_for_no_more_than_its_host_allows() -> None:
     ask = WasmAsk(b"\0asm....", b"in", fuel=10**9, memory=1 << 30, seconds=60)
     assert ask.limits_at(host) == (10**9, 1 << 20, 5)
     assert ask.ceiling(host) == 10
-    assert ask.request(host).path.endswith(f"/{ask.model}?fuel=1000000000&memory=1048576&seconds=5")
+    assert ask.request(host).path.endswith(f"/{ask.model}?fuel=1000000000&memory=1048576&seconds=5.0")
     with pytest.raises(UserFacingError):
         WasmAsk(b"#!/bin/sh")
 

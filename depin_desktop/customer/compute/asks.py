@@ -1,38 +1,45 @@
-"""What can be asked of a provider: how each kind of work is sent, what it may cost, and how its answers compare."""
+"""What can be asked of a provider: how work is sent, what it may cost, and how its answers compare. Here: of models.
+
+What is not in OpenAI's words is in `jobs`.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer.compute import agreement, texts
-from depin_desktop.customer.compute.hosts import CHAT, COMPLETION, EMBEDDING, ONNX, WASM, Host
+from depin_desktop.customer.compute.hosts import CHAT, COMPLETION, EMBEDDING, Host
 from depin_desktop.customer.compute.trust import Verdict
 from depin_desktop.net import metering
+from depin_desktop.net.work_receipts import WorkUsage, text_input_hash, text_parameters_hash
 
-MAX_MODULE_BYTES = 16 << 20
 MAX_BODY_BYTES = 8 << 20
-ONNX_TOLERANCE = 1e-3
-ONNX_SECONDS = 60.0
+PATIENCE_S = 300.0
 _LIKELIHOODS = 10
+_LOOK_BEYOND = 4
+_STREAMING = frozenset({"stream", "stream_options"})
 _PATHS = {CHAT: "chat/completions", COMPLETION: "completions", EMBEDDING: "embeddings"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request to a provider; `body` is what its receipt's input hash is taken of."""
+    """One HTTP request to a provider, and what its receipt has to say of it.
+
+    Attributes:
+        patience_s: silence of the provider, in seconds, after which it is given up.
+    """
 
     path: str
     body: bytes
     content_type: str
     patience_s: float
+    input_hash: str
+    parameters_hash: str
 
 
 class Ask(Protocol):
@@ -52,10 +59,19 @@ class Ask(Protocol):
     def ceiling(self, host: Host) -> int:
         """Base units that it is held for at that host when it begins."""
 
+    def cost(self, host: Host, usage: WorkUsage) -> int:
+        """Base units that so much use costs at that host."""
+
+    def plausible(self, usage: WorkUsage, answer: bytes) -> bool:
+        """Whether this ask and that answer can have taken so much."""
+
     def request(self, host: Host) -> Request: ...
 
-    def checking(self) -> Ask:
-        """The same work, asked so that its answer can be compared with one that is there."""
+    def checking(self, usage: WorkUsage) -> Ask:
+        """The same work, asked so that its answer can be compared with one that is there and took so much."""
+
+    def at_once(self) -> Ask:
+        """The same work, answered as a whole."""
 
     def compare(self, answer: bytes, check: bytes) -> Verdict:
         """Whether an answer stands up to that of `checking`; answers of streams are their events."""
@@ -80,13 +96,13 @@ class TextAsk:
         for name in ("max_tokens", "max_completion_tokens", "n", "seed"):
             value = given.get(name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-                raise _bad(f"“{name}” must be a whole number.")
+                raise bad_request(f"“{name}” must be a whole number.")
         if given.get("seed") is None:
             given["seed"] = secrets.randbelow(2**31)
         if not given.get("stream") and not (given.get("max_tokens") or given.get("max_completion_tokens")):
             given["max_tokens"] = metering.DEFAULT_TOKENS
         ask = cls(kind, given)
-        _require_size(len(json.dumps(given)))
+        require_size(len(json.dumps(given)))
         return ask
 
     @property
@@ -115,11 +131,27 @@ class TextAsk:
             context_tokens=host.model.context_tokens,
         )
 
+    def cost(self, host: Host, usage: WorkUsage) -> int:
+        assert host.model is not None
+        prices = host.model.price_in_per_mtoken, host.model.price_out_per_mtoken
+        return metering.tokens_cost(usage.prompt_tokens, usage.completion_tokens, *prices)
+
+    def plausible(self, usage: WorkUsage, answer: bytes) -> bool:
+        # No token of text is shorter than a byte, and each choice ends in one that is not text.
+        longest = len(answer) + int(self.body.get("n") or 1)
+        return usage.prompt_tokens <= metering.prompt_ceiling(self.body) and usage.completion_tokens <= longest
+
     def request(self, host: Host) -> Request:
         return _openai(self.kind, self.body, host)
 
-    def checking(self) -> TextAsk:
-        body = {name: value for name, value in self.body.items() if name not in ("stream", "stream_options")}
+    def at_once(self) -> TextAsk:
+        return replace(self, body={name: self.body[name] for name in self.body if name not in _STREAMING})
+
+    def checking(self, usage: WorkUsage) -> TextAsk:
+        body = dict(self.at_once().body)
+        named = [body.pop(name) for name in ("max_tokens", "max_completion_tokens") if body.get(name)]
+        # No longer than the answer that is there: a little more shows whether it was cut short.
+        body["max_tokens"] = min([*named, usage.completion_tokens + _LOOK_BEYOND])
         if self.kind == CHAT:
             body |= {"logprobs": True, "top_logprobs": _LIKELIHOODS}
         else:
@@ -160,7 +192,7 @@ class EmbeddingAsk:
             UserFacingError: the body is not one of its kind.
         """
         _require(bool(body.get("input")), EMBEDDING)
-        _require_size(len(json.dumps(dict(body))))
+        require_size(len(json.dumps(dict(body))))
         return cls(dict(body))
 
     @property
@@ -171,10 +203,20 @@ class EmbeddingAsk:
         assert host.model is not None
         return metering.tokens_ceiling(self.body, host.model.price_in_per_mtoken, 0, output=False, context_tokens=0)
 
+    def cost(self, host: Host, usage: WorkUsage) -> int:
+        assert host.model is not None
+        return metering.tokens_cost(usage.prompt_tokens, 0, host.model.price_in_per_mtoken, 0)
+
+    def plausible(self, usage: WorkUsage, answer: bytes) -> bool:
+        return usage.prompt_tokens <= metering.prompt_ceiling(self.body)
+
     def request(self, host: Host) -> Request:
         return _openai(EMBEDDING, self.body, host)
 
-    def checking(self) -> EmbeddingAsk:
+    def checking(self, usage: WorkUsage) -> EmbeddingAsk:
+        return self
+
+    def at_once(self) -> EmbeddingAsk:
         return self
 
     def compare(self, answer: bytes, check: bytes) -> Verdict:
@@ -189,107 +231,22 @@ class EmbeddingAsk:
             return Verdict.WRONG
 
 
-@dataclass(frozen=True)
-class WasmAsk:
-    """A WASM module run on standard input; `fuel`, `memory` (bytes) and `seconds` are its limits."""
-
-    module: bytes
-    stdin: bytes = b""
-    fuel: int = 10**10
-    memory: int = 256 << 20
-    seconds: float = 30.0
-    kind: str = WASM
-    comparable: bool = True
-
-    def __post_init__(self) -> None:
-        if not self.module.startswith(b"\0asm"):
-            raise _bad("This is not a WASM module.")
-        if len(self.module) > MAX_MODULE_BYTES:
-            raise _bad(f"A module may have {MAX_MODULE_BYTES >> 20} MiB at most.")
-        _require_size(len(self.stdin))
-
-    @cached_property
-    def model(self) -> str:
-        return hashlib.sha256(self.module).hexdigest()
-
-    def limits_at(self, host: Host) -> tuple[int, int, float]:
-        """Fuel, memory and seconds as that host allows them."""
-        assert host.wasm is not None
-        memory = min(self.memory, host.wasm.max_memory_bytes or self.memory)
-        return self.fuel, memory, min(self.seconds, host.wasm.max_seconds or self.seconds)
-
-    def ceiling(self, host: Host) -> int:
-        assert host.wasm is not None
-        fuel, _, seconds = self.limits_at(host)
-        return metering.wasm_cost(fuel, seconds, host.wasm.price_per_gfuel, host.wasm.price_per_second)
-
-    def request(self, host: Host) -> Request:
-        fuel, memory, seconds = self.limits_at(host)
-        path = f"/compute/wasm/{self.model}?fuel={fuel}&memory={memory}&seconds={seconds:g}"
-        return Request(path, self.stdin, "application/octet-stream", seconds + 60)
-
-    def checking(self) -> WasmAsk:
-        return self
-
-    def compare(self, answer: bytes, check: bytes) -> Verdict:
-        return agreement.same_bytes(answer, check)
-
-
-@dataclass(frozen=True)
-class OnnxAsk:
-    """One run of an ONNX model named by its hash; `inputs` and answer are .npz files of numbers."""
-
-    model: str
-    inputs: bytes = field(repr=False)
-    kind: str = ONNX
-    comparable: bool = True
-
-    def ceiling(self, host: Host) -> int:
-        assert host.model is not None
-        return metering.seconds_cost(ONNX_SECONDS, host.model.price_per_run_second)
-
-    def request(self, host: Host) -> Request:
-        assert host.model is not None
-        path = f"/compute/onnx/{host.model.sha256}"
-        return Request(path, self.inputs, "application/octet-stream", ONNX_SECONDS + 60)
-
-    def checking(self) -> OnnxAsk:
-        return self
-
-    def compare(self, answer: bytes, check: bytes) -> Verdict:
-        import numpy
-
-        try:
-            expected = numpy.load(io.BytesIO(check), allow_pickle=False)
-            names = set(expected.files)
-        except (ValueError, OSError, AttributeError):
-            return Verdict.UNCLEAR
-        try:
-            found = numpy.load(io.BytesIO(answer), allow_pickle=False)
-            alike = set(found.files) == names and all(
-                found[name].shape == expected[name].shape
-                and numpy.allclose(found[name], expected[name], rtol=ONNX_TOLERANCE, atol=ONNX_TOLERANCE)
-                for name in names
-            )
-        except (ValueError, OSError, AttributeError, TypeError):
-            return Verdict.WRONG
-        return Verdict.RIGHT if alike else Verdict.WRONG
-
-
 def _openai(kind: str, body: Mapping[str, Any], host: Host) -> Request:
     """The model is named by its hash: what was chosen is what answers."""
     assert host.model is not None
     data = json.dumps({**body, "model": host.model.sha256}, ensure_ascii=False, separators=(",", ":")).encode()
-    return Request(f"/compute/v1/{_PATHS[kind]}", data, "application/json", 300.0)
+    hashes = text_input_hash(body), text_parameters_hash(body)
+    return Request(f"/compute/v1/{_PATHS[kind]}", data, "application/json", PATIENCE_S, *hashes)
 
 
 def _require(there: bool, kind: str) -> None:
     if not there:
         what = {CHAT: "messages", COMPLETION: "a prompt", EMBEDDING: "an input"}[kind]
-        raise _bad(f"The request holds no {what.removeprefix('a ').removeprefix('an ')}.")
+        raise bad_request(f"The request holds no {what.removeprefix('a ').removeprefix('an ')}.")
 
 
-def _require_size(count: int) -> None:
+def require_size(count: int) -> None:
+    """Raises UserFacingError where a request is larger than providers take."""
     if count > MAX_BODY_BYTES:
         raise UserFacingError(
             f"The request is larger than {MAX_BODY_BYTES >> 20} MiB.",
@@ -299,5 +256,6 @@ def _require_size(count: int) -> None:
         )
 
 
-def _bad(message: str) -> UserFacingError:
+def bad_request(message: str) -> UserFacingError:
+    """The error of an ask that makes no sense, whoever is asked."""
     return UserFacingError(message, "Correct the request.", code="bad-request")

@@ -11,8 +11,9 @@ import json
 import random
 from dataclasses import dataclass
 
-from depin_desktop.customer.compute.asks import Ask, EmbeddingAsk, TextAsk, WasmAsk
+from depin_desktop.customer.compute.asks import Ask, EmbeddingAsk, TextAsk
 from depin_desktop.customer.compute.hosts import CHAT, COMPLETION, EMBEDDING, WASM
+from depin_desktop.customer.compute.jobs import WasmAsk
 
 MAX_KEPT_BYTES = 8192
 _SALT = b"saltsalt"

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
@@ -54,11 +55,41 @@ SCRIPTS = (
         PRIMARY KEY (canary, owner)
     );
     """,
+    """
+    CREATE TABLE compute_spending (
+        what TEXT PRIMARY KEY,
+        amount TEXT NOT NULL
+    );
+    """,
 )
 MAX_CANARIES = 64  # of one model
 RATE_MEMORY = 0.2  # the weight of the newest rate
 
 Change = Callable[[Standing], Standing]
+
+
+class Spent(StrEnum):
+    """What money went for."""
+
+    ANSWERS = "answers"
+    CHECKS = "checks"
+
+
+class Spending(BaseModel):
+    """What this home has paid for computing, in base units."""
+
+    model_config = ConfigDict(frozen=True)
+
+    answers: Money = 0
+    checks: Money = 0
+
+    def may_check(self, cost: int, share: float) -> bool:
+        """Whether a check of that cost keeps the checks within their share of everything."""
+        return self.checks + cost <= share * (self.answers + self.checks + cost)
+
+    def after(self, what: Spent, amount: int) -> Spending:
+        """The sums once that much was paid."""
+        return self.model_copy(update={what.value: getattr(self, what.value) + amount})
 
 
 class ScoreRow(BaseModel):
@@ -95,12 +126,15 @@ class Scores:
         self._clock = clock
         self._standings: dict[HostKey, Standing] = {}
         self._told: list[_Told] = []
+        self._paid: list[tuple[Spent, int]] = []
+        self.spending = Spending()
 
     async def open(self) -> None:
         """Makes the tables and reads what is there."""
         await self._database.migrate(NAMESPACE, SCRIPTS)
         rows = await self._database.rows("SELECT * FROM compute_standings")
         self._standings = {_key(row): _standing(row) for row in rows}
+        self.spending = await self._database.run(_read_spending)
 
     def standing(self, key: HostKey) -> Standing:
         return self._standings.get(key, Standing())
@@ -129,8 +163,10 @@ class Scores:
 
     # --- telling what happened ---------------------------------------------------------------------------------------
 
-    def served(self, key: HostKey, *, rate: float, charged: int) -> None:
-        """A job was answered, at `rate` units a second, for `charged` base units."""
+    def served(self, key: HostKey, *, rate: float, charged: int, what: Spent = Spent.ANSWERS) -> None:
+        """A job was answered, at `rate` units a second, for `charged` base units that were spent on `what`."""
+        self._paid.append((what, charged))
+        self.spending = self.spending.after(what, charged)
 
         def change(seen: Standing) -> Standing:
             mixed = rate if not seen.rate else seen.rate + RATE_MEMORY * (rate - seen.rate)
@@ -154,23 +190,27 @@ class Scores:
     async def flush(self) -> None:
         """Writes what was told; call it now and then, and at the end."""
         told, self._told = self._told, []
+        paid, self._paid = self._paid, []
         if not told:
             return
 
-        def work(connection: sqlite3.Connection) -> dict[HostKey, Standing]:
+        def work(connection: sqlite3.Connection) -> tuple[dict[HostKey, Standing], Spending]:
             changed: dict[HostKey, Standing] = {}
             for event in told:
                 before = changed.get(event.key) or _read(connection, event.key)
                 changed[event.key] = event.change(before)
             for key, seen in changed.items():
                 _write(connection, key, seen)
-            return changed
+            return changed, _add_spending(connection, paid)
 
-        written = await self._database.run(work)
+        written, spending = await self._database.run(work)
         later = [event for event in self._told if event.key in written]
         for event in later:  # told while this was being written
             written[event.key] = event.change(written[event.key])
         self._standings |= written
+        for what, amount in self._paid:
+            spending = spending.after(what, amount)
+        self.spending = spending
 
     # --- canaries ----------------------------------------------------------------------------------------------------
 
@@ -223,6 +263,21 @@ def _read(connection: sqlite3.Connection, key: HostKey) -> Standing:
         "SELECT * FROM compute_standings WHERE owner = ? AND kind = ? AND model = ? AND engine = ?", key
     ).fetchone()
     return Standing() if row is None else _standing(row)
+
+
+def _read_spending(connection: sqlite3.Connection) -> Spending:
+    rows = connection.execute("SELECT what, amount FROM compute_spending").fetchall()
+    return Spending.model_validate({row["what"]: row["amount"] for row in rows})
+
+
+def _add_spending(connection: sqlite3.Connection, paid: list[tuple[Spent, int]]) -> Spending:
+    spending = _read_spending(connection)
+    for what, amount in paid:
+        spending = spending.after(what, amount)
+    for what in Spent:
+        amount = getattr(spending, what.value)
+        connection.execute("INSERT OR REPLACE INTO compute_spending VALUES (?, ?)", (what.value, str(amount)))
+    return spending
 
 
 def _write(connection: sqlite3.Connection, key: HostKey, seen: Standing) -> None:

@@ -56,6 +56,23 @@ def delta_of(choice: Mapping[str, Any]) -> str:
     return str((delta.get("content") if isinstance(delta, Mapping) else choice.get("text")) or "")
 
 
+def says_something(events: bytes) -> bool:
+    """Whether there is anything of the answer in these events, and not only who speaks."""
+    for event in events.split(b"\n\n"):
+        try:
+            choices = json.loads(sse.parse(event)[1] or b"{}").get("choices") or ()
+            if any(delta_of(choice) or choice.get("finish_reason") or _calls(choice) for choice in choices):
+                return True
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            return True  # not ours to judge: whoever reads the stream will
+    return False
+
+
+def _calls(choice: Mapping[str, Any]) -> bool:
+    delta = choice.get("delta")
+    return isinstance(delta, Mapping) and bool(delta.get("tool_calls") or delta.get("reasoning_content"))
+
+
 def _tokens(said: Mapping[str, Any]) -> tuple[Token, ...]:
     """Likelihoods in the form of chats, or in the older one of completions."""
     if said.get("content"):

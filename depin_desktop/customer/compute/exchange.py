@@ -1,0 +1,269 @@
+"""One piece of work at one provider: from the voucher that opens it to the receipt that ends it.
+
+The voucher for the ceiling goes with the request, so that a provider that is known is asked in one round trip. A
+running stream is topped up beside the reading, so that nothing waits for it. Nothing here is tried twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+import aiohttp
+
+from depin_desktop.core.errors import UserFacingError
+from depin_desktop.core.tasks import Tasks
+from depin_desktop.customer.compute import failures, sse
+from depin_desktop.customer.compute.asks import Ask
+from depin_desktop.customer.compute.failures import AttemptFailed, Fault, broken
+from depin_desktop.customer.compute.hosts import Host
+from depin_desktop.customer.compute.receipts import Seen, WrongReceipt, read_receipt
+from depin_desktop.net import metering
+from depin_desktop.net import work_receipts as words
+from depin_desktop.net.http import as_user_error
+from depin_desktop.net.work_receipts import WorkReceipt
+from depin_desktop.payments.payer import Payer, PaymentFailed
+
+MAX_ANSWER_BYTES = 64 << 20
+CONNECT_S = 15.0
+PAY_TIMEOUT_S = 10.0
+LINGER_S = 2.0
+_MAX_PROBLEM_BYTES = 65_536
+_LOST = (aiohttp.ClientError, TimeoutError, ConnectionError)
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """An answer that was paid for, with a receipt that holds.
+
+    Attributes:
+        data: the answer's body; of a stream all its unnamed events before the end.
+        charged: base units.
+        seconds: from asking to the last byte.
+    """
+
+    ask: Ask
+    host: Host
+    data: bytes
+    receipt: WorkReceipt
+    charged: int
+    seconds: float
+
+
+class Exchange:
+    """Asks `host` once. `send`, then `whole` or `blocks` and `finish`; `close` whatever happened."""
+
+    def __init__(
+        self, payer: Payer, session: aiohttp.ClientSession, customer: str, host: Host, ask: Ask, *, tasks: Tasks
+    ) -> None:
+        self.host = host
+        self.ask = ask
+        self._payer = payer
+        self._session = session
+        self._customer = customer
+        self._request = ask.request(host)
+        self._tasks = tasks
+        self._began = time.monotonic()
+        self._response: aiohttp.ClientResponse | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._hash = hashlib.sha256()
+        self._named: dict[str, bytes] = {}
+        self._topping_up: asyncio.Task[None] | None = None
+        self._topped_up_at = -1
+        self._unpaid: AttemptFailed | None = None
+        self.job = ""
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    async def send(self) -> None:
+        """Pays and asks; returns when the provider has begun to answer.
+
+        Raises:
+            AttemptFailed: it has not.
+        """
+        request, ceiling = self._request, self.ask.ceiling(self.host)
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=request.patience_s)
+        try:
+            response = await self._payer.request(
+                self._session,
+                "POST",
+                request.path,
+                self.host.node,
+                price=ceiling,
+                metered=True,
+                headers={"Content-Type": request.content_type},
+                data=request.body,
+                timeout=patience,
+            )
+        except PaymentFailed as error:
+            raise failures.of_payment(error) from error
+        except UserFacingError as error:  # out of reach
+            raise AttemptFailed(error, Fault.PROVIDER) from error
+        except _LOST as error:
+            raise AttemptFailed(as_user_error(error, self.host.node.node_id), Fault.PROVIDER, charged=True) from error
+        self._response = response
+        self.job = response.headers.get(words.JOB_HEADER, "")[:64]
+        if response.status != 200:
+            raise await self._refusal(response)
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> AttemptFailed:
+        try:
+            body = await response.content.read(_MAX_PROBLEM_BYTES)
+        except _LOST:
+            body = b""
+        return failures.of_answer(self.host.owner, response.status, response.headers, body)
+
+    # --- a whole answer -----------------------------------------------------------------------------------------------
+
+    async def whole(self) -> Delivered:
+        """The whole answer, its receipt checked.
+
+        Raises:
+            AttemptFailed: it broke off, or its receipt does not hold.
+        """
+        assert self._response is not None, "send() comes first"
+        try:
+            async for data in self._response.content.iter_any():
+                self._take(data)
+        except _LOST as error:
+            raise AttemptFailed(as_user_error(error, self.host.node.node_id), Fault.PROVIDER, charged=True) from error
+        self._named[words.RECEIPT_EVENT] = self._response.headers.get(words.RECEIPT_HEADER, "").encode()
+        return await self._settle(None)
+
+    def _take(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > MAX_ANSWER_BYTES:
+            raise broken(self.host.owner, "sent an answer without end", charged=True)
+        self._hash.update(data)
+        self._parts.append(data)
+
+    # --- a stream -----------------------------------------------------------------------------------------------------
+
+    async def blocks(self) -> AsyncGenerator[bytes]:
+        """The unnamed events before the end as they come, one or more together; the rest is taken in here.
+
+        Raises:
+            AttemptFailed: the stream broke off, or ended with an error.
+        """
+        assert self._response is not None, "send() comes first"
+        events, ended = sse.Events(), False
+        try:
+            async for data in self._response.content.iter_any():
+                plain = []
+                for event in events.feed(data):
+                    if not sse.is_plain(event):
+                        self._take_named(event)
+                    elif sse.is_done(event):
+                        ended = True
+                        break
+                    else:
+                        plain.append(event)
+                if plain:
+                    block = b"".join(plain)
+                    self._take(block)
+                    yield block
+                if ended:
+                    break
+        except _LOST as error:
+            raise AttemptFailed(as_user_error(error, self.host.node.node_id), Fault.PROVIDER, charged=True) from error
+        if not ended:
+            raise self._unpaid or broken(self.host.owner, "broke its answer off", charged=True)
+
+    def _take_named(self, event: bytes) -> None:
+        name, data = sse.parse(event)
+        if name == words.MORE_EVENT:
+            self._top_up(data)
+        elif name == "error":
+            code, message, remedy = failures.said(data)
+            text = f"The provider {self.host.owner} stopped: {message or 'it says not why'}"
+            error = UserFacingError(text, remedy or "Try again.", code=code or "bad-answer", status=502)
+            raise self._unpaid or AttemptFailed(error, Fault.PROVIDER, charged=True)
+        elif name:
+            self._named[name] = data
+
+    def _top_up(self, data: bytes) -> None:
+        """Pays for the next slice beside the reading; once for what came since the slice before."""
+        if (self._topping_up is not None and not self._topping_up.done()) or self._size <= self._topped_up_at:
+            return
+        amount = _amount(data)
+        if not 0 < amount <= self._slice_price():
+            self._unpaid = broken(self.host.owner, "asked for more than its offer says", charged=True)
+            return
+        self._topped_up_at = self._size
+        self._topping_up = self._tasks.spawn("top-up", self._extend(amount))
+
+    def _slice_price(self) -> int:
+        """The most that one slice of output may cost."""
+        model = self.host.model
+        if model is None:
+            return 0
+        tokens = metering.SLICE_TOKENS * max(1, int(getattr(self.ask, "body", {}).get("n") or 1))
+        return metering.tokens_cost(0, tokens, 0, model.price_out_per_mtoken)
+
+    async def _extend(self, amount: int) -> None:
+        assert self._response is not None
+        try:
+            async with asyncio.timeout(PAY_TIMEOUT_S):
+                await self._payer.extend(self._session, f"/compute/jobs/{self.job}/pay", self._response, amount)
+        except PaymentFailed as error:
+            self._unpaid = failures.of_payment(error)
+            self._unpaid.charged = True
+        except (UserFacingError, *_LOST):
+            self._unpaid = broken(self.host.owner, "did not take the payment for more", charged=True)
+
+    async def finish(self) -> Delivered:
+        """Ends a stream that has been read to its end, its receipt checked.
+
+        Raises:
+            AttemptFailed: the receipt does not hold.
+        """
+        return await self._settle(self._named.get(words.PAYMENT_EVENT, b"").decode("ascii", "replace") or None)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    async def _settle(self, payment: str | None) -> Delivered:
+        assert self._response is not None
+        response, self._response = self._response, None
+        charged = await self._payer.settled(response, payment)
+        if not response.closed:
+            self._tasks.spawn("end of a stream", _read_to_the_end(response))
+        data = b"".join(self._parts)
+        seen = Seen(self.ask, self.host, self._request, self._customer, data, self._hash.hexdigest(), charged)
+        try:
+            receipt = read_receipt(self._named.get(words.RECEIPT_EVENT, b""), seen)
+        except WrongReceipt as wrong:
+            raise broken(self.host.owner, str(wrong), charged=True) from wrong
+        seconds = time.monotonic() - self._began
+        return Delivered(self.ask, self.host, data, receipt, charged or 0, seconds)
+
+    async def close(self) -> None:
+        """Gives up what still runs; the provider learns of it, and its channel is free again."""
+        if self._topping_up is not None and not self._topping_up.done():
+            self._topping_up.cancel()
+            await asyncio.wait([self._topping_up])
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()
+            await self._payer.settled(response)
+
+
+async def _read_to_the_end(response: aiohttp.ClientResponse) -> None:
+    """Nothing of use follows; but a connection whose answer was read to its end serves the next request."""
+    with contextlib.suppress(*_LOST):
+        async with asyncio.timeout(LINGER_S):
+            await response.content.readany()
+    response.release()
+
+
+def _amount(data: bytes) -> int:
+    """Base units that a provider asks for; 0 where it says it in no way that is understood."""
+    try:
+        return int(json.loads(data)["amount"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0
