@@ -1,4 +1,4 @@
-"""A customer's session: store, fetch, list and remove files, in the process that asks for it.
+"""A customer's session: files to keep and work to be done, in the process that asks for it.
 
 async with Customer.open(home) as customer:
     stored = await customer.put("holiday.zip", code=(2, 4))
@@ -15,8 +15,9 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from depin_desktop.chain.network import Network
 from depin_desktop.chain.typed_data import Signer
@@ -32,7 +33,13 @@ from depin_desktop.customer.market import Market
 from depin_desktop.customer.tools import Progress, Tools
 from depin_desktop.payments.payer import Budget
 
+if TYPE_CHECKING:
+    from depin_desktop.customer.compute.client import ComputeClient
+    from depin_desktop.customer.compute.scores import Scores
+    from depin_desktop.customer.compute.session import Compute
+
 DEFAULT_TERM_S = 30 * 86_400
+CHECKS = 0.5
 OPEN_FILES = 16
 _COPY_BYTES = 1 << 20
 
@@ -51,11 +58,14 @@ class Customer:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, home: Home, *, offline: bool = False, budget: Budget | None = None) -> AsyncIterator[Customer]:
+    async def open(
+        cls, home: Home, *, offline: bool = False, budget: Budget | None = None, checks: float = CHECKS
+    ) -> AsyncIterator[Customer]:
         """The customer of a home that has joined a network: pays from its spender's budget.
 
         Args:
             offline: only what needs no network: `files`.
+            checks: the share of what computing costs that may go into checking answers; 0 checks none.
 
         Raises:
             UserFacingError: the home has not joined a network.
@@ -66,7 +76,13 @@ class Customer:
         network = await asyncio.to_thread(joined_network, home)
         account = await asyncio.to_thread(hotkeys.spender, home)
         async with cls.connect(
-            network, account, home.root, database=home.customer_database, offline=offline, budget=budget
+            network,
+            account,
+            home.root,
+            database=home.customer_database,
+            offline=offline,
+            budget=budget,
+            checks=checks,
         ) as customer:
             yield customer
 
@@ -82,6 +98,7 @@ class Customer:
         offline: bool = False,
         budget: Budget | None = None,
         market: Market | None = None,
+        checks: float = CHECKS,
     ) -> AsyncIterator[Customer]:
         """A customer on `network` who pays from `account` and keeps its rows in `folder`.
 
@@ -97,8 +114,17 @@ class Customer:
                 path.chmod(0o600)
             catalogue = Catalogue(rows)
             await catalogue.open()
-            connection = _Connection(network, account, rows, catalogue, offline, budget or Budget(), market, stack)
+            connection = _Connection(
+                network, account, rows, catalogue, offline, budget or Budget(), market, checks, stack
+            )
             yield cls(folder, catalogue, connection)
+
+    @cached_property
+    def compute(self) -> Compute:
+        """Chat, embeddings and jobs: `await customer.compute.chat("…")`."""
+        from depin_desktop.customer.compute.session import Compute
+
+        return Compute(self._connection.compute, self._connection.scores)
 
     # --- files ----------------------------------------------------------------------------------------------------
 
@@ -236,6 +262,7 @@ class _Connection:
         offline: bool,
         budget: Budget,
         market: Market | None,
+        checks: float,
         stack: AsyncExitStack,
     ) -> None:
         self._network = network
@@ -245,8 +272,11 @@ class _Connection:
         self._offline = offline
         self._budget = budget
         self._market = market
+        self._checks = checks
         self._stack = stack
         self._tools: Tools | None = None
+        self._compute: ComputeClient | None = None
+        self._scores: Scores | None = None
         self._alone = asyncio.Lock()
 
     async def tools(self) -> Tools:
@@ -261,6 +291,34 @@ class _Connection:
             if self._tools is None:
                 self._tools = await self._open()
             return self._tools
+
+    async def compute(self) -> ComputeClient:
+        """The session's buyer of computing.
+
+        Raises:
+            UserFacingError: the chain cannot be reached.
+        """
+        tools, scores = await self.tools(), await self.scores()
+        async with self._alone:
+            if self._compute is None:
+                from depin_desktop.customer.compute.client import ComputeClient
+
+                client = ComputeClient(tools.market, tools.payer, self._account, scores, checks=self._checks)
+                client.start()
+                self._stack.push_async_callback(client.close)
+                self._compute = client
+            return self._compute
+
+    async def scores(self) -> Scores:
+        """What this home has seen of those who sell computing; needs no network."""
+        async with self._alone:
+            if self._scores is None:
+                from depin_desktop.customer.compute.scores import Scores
+
+                scores = Scores(self._database)
+                await scores.open()
+                self._scores = scores
+            return self._scores
 
     async def _open(self) -> Tools:
         from depin_desktop.chain.chain import Chain

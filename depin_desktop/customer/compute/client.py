@@ -108,9 +108,8 @@ class ComputeClient:
             dice=dice or random.SystemRandom(),
         )
 
-    async def start(self) -> None:
-        """Reads what is known of providers."""
-        await self.scores.open()
+    def start(self) -> None:
+        """Begins to write what is seen of providers."""
         self._tasks.spawn("scores", self._flush.run())
 
     async def close(self) -> None:

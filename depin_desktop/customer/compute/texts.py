@@ -50,6 +50,15 @@ def read_stream(events: Iterable[bytes]) -> Text:
     return Text("".join(parts), finish, prompt)
 
 
+def text_of(event: bytes) -> str:
+    """The text that one event of a stream adds to the first choice; empty where it adds none, or cannot be read."""
+    try:
+        choices = json.loads(sse.parse(event)[1] or b"{}").get("choices") or ()
+        return "".join(delta_of(choice) for choice in choices if choice.get("index", 0) == 0)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return ""
+
+
 def delta_of(choice: Mapping[str, Any]) -> str:
     """The text that one streamed choice adds."""
     delta = choice.get("delta")
