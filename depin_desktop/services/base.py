@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from aiohttp import web
 
 from depin_desktop.api.models import ServiceKind, ServiceStatus
+from depin_desktop.chain.typed_data import Signer
 from depin_desktop.net.offers import ServiceOffer
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Who provides: `owner` is the address in the registry, the operator's key signs, peers reach us at `node_id`."""
+
+    owner: str
+    operator: Signer
+    node_id: str
 
 
 class Service(Protocol):

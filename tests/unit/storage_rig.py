@@ -25,9 +25,10 @@ from depin_desktop.core.bus import EventBus
 from depin_desktop.core.database import Database
 from depin_desktop.core.units import MIB
 from depin_desktop.sealing import seal
+from depin_desktop.services.base import Provider
 from depin_desktop.services.storage import wire
 from depin_desktop.services.storage.intake import IntakeLimits
-from depin_desktop.services.storage.service import Provider, StorageService
+from depin_desktop.services.storage.service import StorageService
 
 NOBODY = "0x" + "00" * 20
 NETWORK = Network(

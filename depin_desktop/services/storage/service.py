@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -15,12 +14,12 @@ from depin_desktop.api.models import Activity, ServiceKind, ServiceStatus, Stora
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.network import Network
 from depin_desktop.chain.sender import Sender
-from depin_desktop.chain.typed_data import Signer
 from depin_desktop.core.bus import EventBus
 from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.tasks import Cycle, Tasks
 from depin_desktop.net.offers import StorageOffer
+from depin_desktop.services.base import Provider
 from depin_desktop.services.storage import guard, policy, rates, scrubber
 from depin_desktop.services.storage.api import StorageApi
 from depin_desktop.services.storage.deal_store import DealStore
@@ -43,15 +42,6 @@ log = logging.getLogger(__name__)
 START_PATIENCE_S = 1.5
 EXPIRY_EVERY_S = 60.0
 NOT_CONNECTED = "The chain is not connected; proofs go on as soon as it is."
-
-
-@dataclass(frozen=True)
-class Provider:
-    """Who provides: `owner` is the address in the registry, the operator's key signs, peers reach us at `node_id`."""
-
-    owner: str
-    operator: Signer
-    node_id: str
 
 
 class StorageService:
