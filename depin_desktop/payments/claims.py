@@ -25,7 +25,8 @@ from depin_desktop.payments.store import Channel, ChannelStore
 log = logging.getLogger(__name__)
 
 CLAIMS_PER_BATCH = 40  # about 26 500 gas each: near 1.1 million, far below any chain's block
-CLAIM_GAS = 30_000
+CLAIM_GAS = 30_000  # of one more channel in a batch
+ROUND_GAS = 90_000  # of the transaction itself, its first channel's cold slots and the payout
 RETRY_FAILED_S = 3600.0
 
 
@@ -84,36 +85,52 @@ class Claimer:
             )
             for channel in self._claimable()
         ]
-        fee = await self._fee_per_claim() if due else 0
-        reason = policy.claim_reason(due, self._policy, fee_per_claim=fee, now=self._clock(), draining=draining)
+        fees = await self.fees() if due else policy.ClaimFees()
+        reason = policy.claim_reason(due, self._policy, fees, now=self._clock(), draining=draining)
         if reason is not None:
             log.info("claiming: %s", reason.value)
             try:
-                await self._claim_with_payout()
-                await self.claim()
+                await self._claim_with_payout(fees)
+                await self._claim(fees)
                 await self.settle()
             except UserFacingError as error:
                 if error.code != "no-gas" or self.relay is None:
                     raise
-                await self._claim_by_relay(self.relay)
+                await self._claim_by_relay(self.relay, fees)
         return reason
 
-    async def _claim_by_relay(self, relay: ClaimRelay) -> None:
+    async def _claim_by_relay(self, relay: ClaimRelay, fees: policy.ClaimFees) -> None:
         """What was claimed is read from the chain: a relayer's word moves no figure of ours."""
         async with self._round:
-            channels = sorted(self._claimable(), key=lambda channel: channel.unclaimed, reverse=True)
-            channels = channels[:CLAIMS_PER_BATCH]
+            channels = sorted(self._claimable(fees), key=lambda channel: channel.unclaimed, reverse=True)
+            channels = await self._sound(channels[:CLAIMS_PER_BATCH])
+            if not channels:
+                return
             await relay.claim(channels)
             for channel in channels:
                 await self.refresh(self._store.channels[channel.id])
 
-    async def _claim_with_payout(self) -> None:
+    async def _sound(self, channels: Sequence[Channel]) -> list[Channel]:
+        """Those of the channels that the chain would book; the others are set aside."""
+        if not channels:
+            return []
+        try:
+            await self._sender.simulate(self._chain.settlement.claim([voucher_claim(one) for one in channels]))
+        except Reverted as error:
+            if len(channels) == 1:
+                self._set_aside(channels[0], error)
+                return []
+            half = len(channels) // 2
+            return await self._sound(channels[:half]) + await self._sound(channels[half:])
+        return list(channels)
+
+    async def _claim_with_payout(self, fees: policy.ClaimFees) -> None:
         """Claims and pays out in one transaction where one batch holds everything: its fee is the payout's whole fee.
 
         Where the chain refuses it, nothing has happened; claiming in halves finds out why.
         """
         async with self._round:
-            channels = sorted(self._claimable(), key=lambda channel: channel.id)
+            channels = sorted(self._claimable(fees), key=lambda channel: channel.id)
             targets = {(channel.config.receiver, channel.config.token) for channel in channels}
             if not channels or len(channels) > CLAIMS_PER_BATCH or len(targets) != 1:
                 return
@@ -126,27 +143,42 @@ class Claimer:
                 return
             await self._claimed(channels, claims)
 
-    async def _fee_per_claim(self) -> int:
+    async def fees(self) -> policy.ClaimFees:
+        """What claiming costs now, in base units of the token."""
         if self._fee_in_token is None:
-            return 0
-        return self._fee_in_token(CLAIM_GAS * int(await self._chain.rpc.request("eth_gasPrice"), 16))
+            return policy.ClaimFees()
+        price = int(await self._chain.rpc.request("eth_gasPrice"), 16)
+        return policy.ClaimFees(self._fee_in_token(ROUND_GAS * price), self._fee_in_token(CLAIM_GAS * price))
 
-    def _claimable(self) -> list[Channel]:
-        now = self._clock()
+    def _claimable(self, fees: policy.ClaimFees | None = None) -> list[Channel]:
+        now, fees = self._clock(), fees or policy.ClaimFees()
         return [
             channel
             for channel in self._store.channels.values()
-            if channel.unclaimed and now - self._failed.get(channel.id, float("-inf")) >= RETRY_FAILED_S
+            if fees.is_worth(channel.unclaimed) and now - self._failed.get(channel.id, float("-inf")) >= RETRY_FAILED_S
         ]
 
     async def claim(self) -> int:
-        """Claims everything unclaimed; returns the base units claimed. A bad voucher is set aside, not in the way."""
+        """Claims everything, whatever it costs; returns the base units claimed. A bad voucher is set aside."""
+        return await self._claim(policy.ClaimFees())
+
+    async def claim_what_pays(self) -> int:
+        """Claims all that is worth its fee; returns the base units claimed."""
+        return await self._claim(await self.fees())
+
+    async def _claim(self, fees: policy.ClaimFees) -> int:
         async with self._round:
             claimed = 0
-            channels = sorted(self._claimable(), key=lambda channel: channel.id)
+            channels = sorted(self._claimable(fees), key=lambda channel: channel.id)
+            if sum(channel.unclaimed for channel in channels) <= fees.of(len(channels)):
+                return 0
             for start in range(0, len(channels), CLAIMS_PER_BATCH):
                 claimed += await self._claim_batch(channels[start : start + CLAIMS_PER_BATCH])
             return claimed
+
+    def _set_aside(self, channel: Channel, error: Reverted) -> None:
+        log.warning("voucher of channel %s cannot be claimed: %s", channel.id.hex(), error)
+        self._failed[channel.id] = self._clock()
 
     async def _claim_batch(self, channels: Sequence[Channel]) -> int:
         claims = [voucher_claim(channel) for channel in channels]
@@ -154,8 +186,7 @@ class Claimer:
             await self._sender.send(self._chain.settlement.claim(claims), purpose="voucher claim")
         except Reverted as error:
             if len(channels) == 1:
-                log.warning("voucher of channel %s cannot be claimed: %s", channels[0].id.hex(), error)
-                self._failed[channels[0].id] = self._clock()
+                self._set_aside(channels[0], error)
                 return 0
             half = len(channels) // 2
             return await self._claim_batch(channels[:half]) + await self._claim_batch(channels[half:])

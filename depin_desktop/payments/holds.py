@@ -7,9 +7,10 @@ charged. A hold that nobody ends is given up after a while, so that no fault her
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -17,6 +18,8 @@ from depin_desktop.core.errors import UserFacingError
 from depin_desktop.payments.answers import Payment
 from depin_desktop.payments.refusals import PaymentRefused, Refusal
 from depin_desktop.payments.store import Channel, Promise
+
+Key = TypeVar("Key", bound=Hashable)
 
 HOLD_TIMEOUT_S = 600.0
 """Longer than any slice of work that one ceiling pays for; each further voucher begins it anew."""
@@ -124,6 +127,7 @@ class Holds:
         self._clock = clock
         self._open: dict[bytes, Hold] = {}
         self._passing: dict[bytes, int] = {}
+        self._being_charged: dict[str, int] = {}
 
     def holding(self, channel: bytes) -> Hold | None:
         """The open hold on a channel; one that is past its time is given up."""
@@ -155,21 +159,31 @@ class Holds:
             del self._open[hold.channel.id]
 
     @contextlib.contextmanager
-    def passing(self, channel: bytes) -> Iterator[None]:
-        """Around a single charge: no hold begins on its channel meanwhile.
+    def passing(self, channel: Channel, amount: int = 0) -> Iterator[None]:
+        """Around a single charge of `amount`, or a refund: no hold begins on its channel meanwhile.
 
         Raises:
             PaymentRefused: the channel is held.
         """
-        self.check_free(channel)
-        self._passing[channel] = self._passing.get(channel, 0) + 1
+        self.check_free(channel.id)
+        self._passing[channel.id] = self._passing.get(channel.id, 0) + 1
+        payer = channel.config.payer
+        self._being_charged[payer] = self._being_charged.get(payer, 0) + amount
         try:
             yield
         finally:
-            self._passing[channel] -= 1
-            if not self._passing[channel]:
-                del self._passing[channel]
+            _take_off(self._passing, channel.id, 1)
+            _take_off(self._being_charged, payer, amount)
 
-    def held_by(self, payer: str) -> int:
-        """Base units that one customer may come to owe for work under way."""
-        return sum(hold.ceiling for hold in self._open.values() if hold.customer == payer)
+    def promised_by(self, payer: str) -> int:
+        """Base units that one customer may come to owe for work under way and charges being written."""
+        held = sum(hold.ceiling for hold in self._open.values() if hold.customer == payer)
+        return held + self._being_charged.get(payer, 0)
+
+
+def _take_off(counts: dict[Key, int], key: Key, amount: int) -> None:
+    left = counts.get(key, 0) - amount
+    if left:
+        counts[key] = left
+    else:
+        counts.pop(key, None)  # an amount of 0 may have been taken off by another of the same key

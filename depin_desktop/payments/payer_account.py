@@ -54,12 +54,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Wallet:
-    """What every account of one payer shares."""
+    """What every account of one payer shares; one deposit is sized, asked for and noted at a time."""
 
     chain: Chain
     signer: Signer
     store: PayerStore
     budget: Budget
+    depositing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True)
@@ -310,11 +311,15 @@ class Account:
                 return None
             if now < intent.valid_before - EXPIRY_MARGIN_S and total <= channel.balance + intent.amount:
                 return intent
-        amount = await self._deposit_amount(channel, total - channel.balance, price, expect)
-        until = now + min(self.way.max_timeout_seconds, MAX_AUTHORISATION_S)
-        intent = DepositIntent(channel.id, secrets.token_bytes(32), amount, until)
-        await wallet.store.intend(intent)
-        return intent
+        async with wallet.depositing:
+            while True:
+                amount = await self._deposit_amount(channel, total - channel.balance, price, expect)
+                # An answer may have taken its time: the authorisation is good from now on.
+                until = await wallet.chain.now() + min(self.way.max_timeout_seconds, MAX_AUTHORISATION_S)
+                intent = DepositIntent(channel.id, secrets.token_bytes(32), amount, until)
+                if await wallet.store.intend(intent, wallet.budget.limit):
+                    return intent
+                # Another process has deposited meanwhile: what is left now is looked at, and asked for, anew.
 
     async def _deposit_amount(self, channel: PayerChannel, missing: int, price: int, expect: int) -> int:
         assert self.way is not None

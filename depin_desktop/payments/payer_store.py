@@ -184,12 +184,22 @@ class PayerStore:
 
     # --- deposits -------------------------------------------------------------------------------------------------
 
-    async def intend(self, intent: DepositIntent) -> None:
-        """Remembers an authorisation before it leaves."""
-        await self._database.execute(
-            "INSERT INTO payer_deposits VALUES (?, ?, ?, ?, 'signed')",
-            (intent.channel, intent.salt, pad(intent.amount), intent.valid_before),
-        )
+    async def intend(self, intent: DepositIntent, limit: int | None) -> bool:
+        """Remembers an authorisation before it leaves; False where all deposits together would pass `limit`.
+
+        Looked at and written in one transaction: processes that share the file cannot pass the limit together.
+        """
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if limit is not None and _deposited(connection) + intent.amount > limit:
+                return False
+            connection.execute(
+                "INSERT INTO payer_deposits VALUES (?, ?, ?, ?, 'signed')",
+                (intent.channel, intent.salt, pad(intent.amount), intent.valid_before),
+            )
+            return True
+
+        return await self._database.run(work)
 
     async def conclude(self, intent: DepositIntent, *, made: bool) -> None:
         """Notes that an authorisation was used on chain, or never can be any more."""
@@ -207,8 +217,12 @@ class PayerStore:
 
     async def deposited(self) -> int:
         """Base units of all deposits that were made or still may be."""
-        rows = await self._database.rows("SELECT amount FROM payer_deposits WHERE state != 'void'")
-        return sum(int(row["amount"]) for row in rows)
+        return await self._database.run(_deposited)
+
+
+def _deposited(connection: sqlite3.Connection) -> int:
+    rows = connection.execute("SELECT amount FROM payer_deposits WHERE state != 'void'")
+    return sum(int(row["amount"]) for row in rows)
 
 
 def _channel(row: sqlite3.Row) -> PayerChannel:

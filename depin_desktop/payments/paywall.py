@@ -106,7 +106,7 @@ class Paywall:
         asked = f"{request.method} {request.path_qs} {request.headers.get('Range', '')}"
         try:
             channel, promise, transaction = await self._admit(request, way)
-            with self._holds.passing(channel.id):
+            with self._holds.passing(channel, amount):
                 channel, repeated = await self.store.charge(channel, promise, amount, description, asked)
         except Refused:
             raise self._refusal(request, way, description, PaymentRefused(Refusal.TOTAL)) from None
@@ -191,7 +191,7 @@ class Paywall:
         elif extending.channel.id != channel.id:
             raise PaymentRefused(Refusal.CHANNEL_ID)
         if payment.payload.type == "refund":
-            with self._holds.passing(channel.id):
+            with self._holds.passing(channel):
                 channel = await self._fresh(channel)
                 raise web.HTTPOk(headers=await self._refunder.refund(channel, payment.payload, way))
         transaction = ""
@@ -255,7 +255,7 @@ class Paywall:
         """The channel with the chain's side of it no older than the time to live."""
         known = self.store.channels.get(channel.id, channel)
         age = self._clock() - known.checked_at
-        if age <= self._ttl_s:
+        if 0 <= age <= self._ttl_s:  # a clock that was set back makes nothing fresh
             return known
         try:
             return await self.store.remember(await read_channel(self._chain, known, self._clock()))
@@ -269,12 +269,12 @@ class Paywall:
         payer = channel.config.payer
 
         def passes() -> bool:
-            owed = self.claimer.owed_by(payer) + self._holds.held_by(payer)
+            owed = self.claimer.owed_by(payer) + self._holds.promised_by(payer)
             return owed + price <= self._exposure_cap
 
         if not self._exposure_cap or passes():
             return
-        await self.claimer.claim()
+        await self.claimer.claim_what_pays()
         if not passes():
             raise PaymentRefused(Refusal.EXPOSURE)
 

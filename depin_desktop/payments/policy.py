@@ -44,28 +44,44 @@ class Unclaimed:
     withdrawing: bool
 
 
+@dataclass(frozen=True)
+class ClaimFees:
+    """What a round of claims costs, in base units of the token: `fixed` and for `each` channel; 0 where gas is free."""
+
+    fixed: int = 0
+    each: int = 0
+
+    def of(self, channels: int) -> int:
+        """The fee of one round with so many channels."""
+        return self.fixed + self.each * channels
+
+    def is_worth(self, amount: int) -> bool:
+        """Whether a channel's unclaimed money belongs into a round: claiming less would cost more than it brings."""
+        return amount > self.each
+
+
 def claim_reason(
-    channels: Iterable[Unclaimed], policy: ClaimPolicy, *, fee_per_claim: int, now: float, draining: bool
+    channels: Iterable[Unclaimed], policy: ClaimPolicy, fees: ClaimFees, *, now: float, draining: bool
 ) -> ClaimReason | None:
-    """Why everything unclaimed should be claimed now, or None.
+    """Why what is worth its fee should be claimed now, or None.
+
+    Nothing makes a round due that costs more than it brings: else a customer who buys for a base unit and withdraws
+    would make the provider burn gas.
 
     Args:
-        fee_per_claim: base units of the token that one claim in a batch costs; 0 where gas has no price.
         now: Unix seconds.
         draining: the node is about to stop.
     """
-    owing = [channel for channel in channels if channel.amount > 0]
-    if not owing:
+    worth = [channel for channel in channels if fees.is_worth(channel.amount)]
+    total, fee = sum(channel.amount for channel in worth), fees.of(len(worth))
+    if total <= fee:
         return None
-    if any(channel.withdrawing for channel in owing):
+    if any(channel.withdrawing for channel in worth):
         return ClaimReason.WITHDRAWAL
-    total = sum(channel.amount for channel in owing)
-    fee = fee_per_claim * len(owing)
-    if draining and total > fee:
+    if draining:
         return ClaimReason.DRAIN
-    if policy.exposure_cap and exposure_of(owing) >= policy.exposure_cap:
+    if policy.exposure_cap and exposure_of(worth) >= policy.exposure_cap:
         return ClaimReason.EXPOSURE
-    worth = [channel for channel in owing if channel.amount > fee_per_claim]
     if any(now - channel.since >= channel.withdraw_delay_s * policy.delay_share for channel in worth):
         return ClaimReason.AGE
     if fee <= total * policy.max_fee_share:

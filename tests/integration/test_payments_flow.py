@@ -207,6 +207,32 @@ async def test_a_budget_is_asked_and_never_passed(network: Network, tmp_path: Pa
         assert await shop.chain.token.balance_of(account.address) == 10_000 * ETHER - 1600
 
 
+async def test_requests_and_processes_together_stay_within_the_budget(
+    network: Network, tmp_path: Path, fund, new_account
+) -> None:
+    account, asked = await new_account(gas=0), []
+
+    async def allow(wish: TopUp) -> bool:
+        asked.append(wish)
+        await asyncio.sleep(0)  # as a person does, it lets others go on meanwhile
+        return True
+
+    budget = Budget(limit=5000, ask=allow)
+    async with (
+        open_shop(network, tmp_path, fund) as shop,
+        customer_of(network, tmp_path, account, budget) as first,
+        customer_of(network, tmp_path, account, budget) as second,
+    ):
+        uses = [customer.use(shop, 100, 100) for customer in (first, second) for _ in range(6)]
+        outcomes = await asyncio.gather(*uses, return_exceptions=True)
+        refused = [one.code for one in outcomes if isinstance(one, PaymentFailed)]
+        assert set(refused) == {"budget-exhausted"}
+        assert outcomes.count(100) == len(outcomes) - len(refused) == 3
+        assert await first.payer.store.deposited() == 3 * 1600 <= 5000
+        assert await shop.chain.token.balance_of(account.address) == 10_000 * ETHER - 3 * 1600
+        assert {wish.deposited_before for wish in asked} <= {0, 1600, 3200}
+
+
 async def test_no_more_than_the_agreed_price_is_paid(network: Network, tmp_path: Path, fund, new_account) -> None:
     account = await new_account(gas=0)
     async with open_shop(network, tmp_path, fund) as shop, customer_of(network, tmp_path, account) as customer:

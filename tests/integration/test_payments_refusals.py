@@ -279,6 +279,23 @@ async def test_beyond_the_cap_a_claim_comes_before_the_next_answer(
         assert refused.value.code == Refusal.EXPOSURE
 
 
+async def test_requests_that_come_together_do_not_pass_the_cap_together(
+    network: Network, tmp_path: Path, fund, new_account
+) -> None:
+    account, owed = await new_account(gas=0), []
+    async with (
+        open_shop(network, tmp_path, fund, exposure_cap=250) as shop,
+        customer_of(network, tmp_path, account) as customer,
+    ):
+        await customer.buy(shop, 100)
+        shop.paywall.on_paid = lambda *_: owed.append(shop.paywall.claimer.owed_by(account.address))
+        outcomes = await asyncio.gather(*(customer.buy(shop, 100) for _ in range(12)), return_exceptions=True)
+        assert max(owed) <= 250
+        refused = [one for one in outcomes if isinstance(one, PaymentFailed)]
+        assert {one.code for one in refused} <= {Refusal.EXPOSURE}
+        assert shop.served == [100] * (1 + len(outcomes) - len(refused))
+
+
 async def test_a_round_of_claiming_waits_for_its_fee_and_pays_out_in_one_transaction(
     network: Network, tmp_path: Path, fund, new_account, chain: Chain
 ) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,37 +81,6 @@ def test_gaps_beyond_the_limit_are_given_up_and_never_charged() -> None:
 def test_nothing_is_charged_beyond_what_the_payer_agreed_to() -> None:
     assert Book().take(100, 51, agreed=50) is None
     assert Book().take(100, 101) is None
-
-
-def owing(amount: int, *, since: float = 0, withdrawing: bool = False, payer: str = "a") -> policy.Unclaimed:
-    return policy.Unclaimed(payer, amount, since, 900, withdrawing)
-
-
-def reason(
-    *channels: policy.Unclaimed, fee: int = 10, now: float = 1, draining: bool = False, cap: int = 0
-) -> str | None:
-    rules = policy.ClaimPolicy(max_fee_share=Fraction(1, 50), exposure_cap=cap)
-    return policy.claim_reason(channels, rules, fee_per_claim=fee, now=now, draining=draining)
-
-
-def test_claiming_waits_until_it_is_worth_its_fee() -> None:
-    assert reason() is None
-    assert reason(owing(0)) is None
-    assert reason(owing(499)) is None
-    assert reason(owing(500)) == "cheap"
-    assert reason(owing(250), owing(250)) is None  # two claims, two fees
-    assert reason(owing(1), fee=0) == "cheap"
-
-
-def test_what_presses_is_claimed_before_it_is_cheap() -> None:
-    assert reason(owing(1, withdrawing=True)) == "withdrawal"
-    assert reason(owing(20), draining=True) == "drain"
-    assert reason(owing(9), draining=True) is None  # the fee would eat it
-    assert reason(owing(60), owing(40, payer="a"), cap=100) == "exposure"
-    assert reason(owing(60), owing(40, payer="b"), cap=100) is None
-    assert reason(owing(20), now=299) is None
-    assert reason(owing(20), now=300) == "age"
-    assert reason(owing(5), now=10_000) is None  # less than its fee
 
 
 @given(
