@@ -105,6 +105,8 @@ async def test_a_chat_is_streamed_and_counted_by_the_server(backend: RemoteBacke
     assert usage.prompt_tokens > 10  # the template counts, too
     counted = [chunk.usage.completion_tokens for chunk in chunks]
     assert counted == sorted(counted)
+    assert {chunk.usage.prompt_tokens for chunk in chunks[1:]} == {usage.prompt_tokens}  # known before the first word
+    assert not any("timings" in part for part in parts)
 
 
 @pytest.mark.parametrize("asked", [True, False])

@@ -6,7 +6,6 @@ intervals. Only text and known parameters reach it, so that no customer makes it
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,13 +16,15 @@ from depin_desktop.core.tasks import Cycle, Tasks
 from depin_desktop.services.compute.elsewhere import Upstream
 from depin_desktop.services.compute.runtimes import remote_survey as survey
 from depin_desktop.services.compute.runtimes.base import Chunk, Job, JobFailed, ServedModel, Usage, WorkKind
-from depin_desktop.services.compute.runtimes.remote_bodies import Counter, embedding_usage, for_upstream
+from depin_desktop.services.compute.runtimes.remote_bodies import Counter, embedding_usage, for_upstream, shown
 from depin_desktop.services.compute.runtimes.remote_wire import Away, Refusal, Wire
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 30.0
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 1.0, 300.0
+_END = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+"""For servers that end a stream without saying why."""
 OBSERVED_TOKENS = 32
 OBSERVED_WEIGHT = 0.2
 _PATHS = {
@@ -85,7 +86,8 @@ class RemoteBackend:
 
     async def run(self, job: Job) -> AsyncIterator[Chunk]:
         model, upstream_name = self._find(job)
-        body = for_upstream(job.kind, job.body, upstream_name, model.context_tokens)
+        program = model.engine.partition(" ")[0]
+        body = for_upstream(job.kind, job.body, upstream_name, model.context_tokens, program)
         releases = self._releases
         try:
             if body.get("stream"):
@@ -113,35 +115,33 @@ class RemoteBackend:
     async def _whole(self, job: Job, model: ServedModel, body: Mapping[str, Any]) -> Chunk:
         began = time.perf_counter()
         answer = await self._wire.ask(_PATHS[job.kind], body)
-        seconds = time.perf_counter() - began
         if job.kind is WorkKind.EMBEDDING:
-            usage = embedding_usage(job.body, answer, seconds)
+            usage = embedding_usage(job.body, answer, time.perf_counter() - began)
         else:
             counter = Counter(job.body, began)
             counter.take(answer)
-            usage = counter.usage()
-        return Chunk(_renamed(answer, model.name), usage, last=True)
+            usage = counter.usage(final=True)
+        return Chunk(shown(answer, model.name, usage=True), usage, last=True)
 
     async def _streamed(self, job: Job, model: ServedModel, body: Mapping[str, Any]) -> AsyncIterator[Chunk]:
         counter = Counter(job.body, time.perf_counter())
         options = job.body.get("stream_options")
         tell_usage = isinstance(options, dict) and bool(options.get("include_usage"))
-        held: dict[str, Any] | None = None  # until the next is there: the last one carries the final usage
+        held = b""  # until the next is there: the last one carries the final usage
         async with self._wire.stream(_PATHS[job.kind], body) as events:
             async for event in events:
                 counter.take(event)
                 if not event.get("choices") and not tell_usage:
                     continue
-                if held is not None:
-                    yield Chunk(_renamed(held, model.name), counter.usage())
-                    held = None
-                if counter.finishing:
-                    held = event
-                else:
-                    yield Chunk(_renamed(event, model.name), counter.usage())
-        self._observe(model, counter.usage())
-        last = _renamed(held, model.name) if held is not None else b""
-        yield Chunk(last, counter.usage(), last=True)
+                if held:
+                    yield Chunk(held, counter.usage())
+                held = shown(event, model.name, usage=not event.get("choices"))
+                if not counter.finishing:
+                    yield Chunk(held, counter.usage())
+                    held = b""
+        usage = counter.usage(final=True)
+        self._observe(model, usage)
+        yield Chunk(held or shown(_END, model.name, usage=False), usage, last=True)
 
     def _observe(self, model: ServedModel, usage: Usage) -> None:
         """Lets the rate follow what streams really get."""
@@ -204,8 +204,3 @@ def _refused(refusal: Refusal) -> str:
     if refusal.status in (401, 403):
         return "it refuses the key"
     return f"it answers with status {refusal.status}"
-
-
-def _renamed(answer: Mapping[str, Any], name: str) -> bytes:
-    """As JSON, under the name by which the model is sold: servers tell paths of files there."""
-    return json.dumps({**answer, "model": name}, ensure_ascii=False, separators=(",", ":")).encode()

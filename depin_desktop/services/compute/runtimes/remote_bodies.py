@@ -39,8 +39,20 @@ _BYTES_PER_TOKEN = 6
 """Text runs at four to five bytes a token; counting fewer tokens than there are, while nobody has told, is fair."""
 
 
-def for_upstream(kind: WorkKind, body: Mapping[str, Any], model: str, context_tokens: int) -> dict[str, Any]:
+_COUNTING: Mapping[str, Mapping[str, Any]] = {
+    "llama.cpp": {"timings_per_token": True},
+    "vllm": {"stream_options": {"include_usage": True, "continuous_usage_stats": True}},
+}
+"""By engine, what makes it tell its counts with every event, so that also who leaves early pays for the prompt."""
+
+
+def for_upstream(
+    kind: WorkKind, body: Mapping[str, Any], model: str, context_tokens: int, engine: str = ""
+) -> dict[str, Any]:
     """The request as the server gets it: known fields only, its own name of the model, and always a limit.
+
+    Args:
+        engine: the server's program, as far as it is known.
 
     Raises:
         JobFailed: "bad-input": it holds more than text. Servers fetch pictures from whatever address stands there.
@@ -56,7 +68,7 @@ def for_upstream(kind: WorkKind, body: Mapping[str, Any], model: str, context_to
         return asked
     asked["max_tokens"] = metering.output_limit({**body, "n": 1}, context_tokens)
     if body.get("stream"):
-        asked |= {"stream": True, "stream_options": {"include_usage": True}}
+        asked |= {"stream": True, "stream_options": {"include_usage": True}, **_COUNTING.get(engine, {})}
     return asked
 
 
@@ -71,7 +83,7 @@ class Counter:
 
     def __init__(self, body: Mapping[str, Any], began: float) -> None:
         self._began = began
-        self._prompt = estimated_prompt(body)
+        self._estimate = estimated_prompt(body)
         self._parts = 0
         self._told: tuple[int, int] | None = None
         self.finishing = False
@@ -81,13 +93,27 @@ class Counter:
         choices = [choice for choice in _list(answer.get("choices")) if isinstance(choice, dict)]
         self._parts += sum(1 for choice in choices if _says_something(choice))
         self.finishing = any(choice.get("finish_reason") for choice in choices) or not choices
-        usage = answer.get("usage")
+        usage, timings = answer.get("usage"), answer.get("timings")
         if isinstance(usage, dict):
             self._told = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+        elif isinstance(timings, dict):
+            self._told = _count(timings, "cache_n") + _count(timings, "prompt_n"), _count(timings, "predicted_n")
 
-    def usage(self) -> Usage:
-        prompt, completion = self._told or (self._prompt, self._parts)
+    def usage(self, *, final: bool = False) -> Usage:
+        """The figures now; a prompt that the server has not counted is 0 until the end and estimated then."""
+        prompt, completion = self._told or (self._estimate if final else 0, self._parts)
         return Usage(prompt, completion, seconds=time.perf_counter() - self._began)
+
+
+def shown(answer: Mapping[str, Any], name: str, *, usage: bool) -> bytes:
+    """An answer as its customer gets it: under the name by which the model is sold, as servers tell paths there.
+
+    Args:
+        usage: whether the counts stay in it.
+    """
+    hidden = ("timings",) if usage else ("timings", "usage")
+    said = {key: value for key, value in answer.items() if key not in hidden}
+    return json.dumps({**said, "model": name}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _says_something(choice: Mapping[str, Any]) -> bool:
