@@ -41,3 +41,21 @@ def asking(answer: Callable[[str], bool] | None = None) -> Budget:
         return True
 
     return Budget(ask=ask)
+
+
+def up_to(amount: int) -> Budget:
+    """A budget of which this process may deposit `amount` base units, showing each deposit, and then no more."""
+    from depin_desktop.payments.payer import Budget
+
+    left = amount
+
+    async def ask(wish: TopUp) -> bool:
+        nonlocal left
+        if wish.amount > left:
+            click.echo(f"Not allowed: {spoken(wish)}; {format_tokens(left)} left.", err=True)
+            return False
+        left -= wish.amount
+        click.echo(f"{spoken(wish)}.", err=True)
+        return True
+
+    return Budget(ask=ask)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from depin_desktop import __version__
-from depin_desktop.cli import controls, localnet, network, node, presence, store, wallet
+from depin_desktop.cli import ai, controls, gateway, job, localnet, network, node, presence, store, wallet
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,7 +28,10 @@ def completion(shell: str) -> None:
     click.echo(found(main, {}, "depin", "_DEPIN_COMPLETE").source())
 
 
+ai.register(main)
 controls.register(main)
+gateway.register(main)
+job.register(main)
 localnet.register(main)
 network.register(main)
 node.register(main)

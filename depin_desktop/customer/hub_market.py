@@ -7,10 +7,14 @@ from collections.abc import Callable, Collection, Mapping
 import aiohttp
 
 from depin_desktop.chain.chain import Chain
+from depin_desktop.customer.market import gone
 from depin_desktop.net.hub import Hub
 from depin_desktop.net.identity import Identity
 from depin_desktop.net.offers import NodeOffer
 from depin_desktop.net.peer import Peer
+from depin_desktop.net.tunnel import Tunnel
+
+TUNNEL_TIMEOUT_S = 5.0
 
 
 class HubMarket:
@@ -59,3 +63,17 @@ class HubMarket:
     def session(self, offer: NodeOffer) -> aiohttp.ClientSession:
         assert self._peer is not None, "start() comes first"
         return self._peer.session(offer.node_id, offer.addresses, offer.relay_url)
+
+    async def tunnel(self, owner: str, *, port: int = 0) -> Tunnel:
+        """A loopback port behind which that provider's HTTP is, for programs that pay by themselves.
+
+        Raises:
+            UserFacingError: it offers nothing now, or the port is taken.
+        """
+        assert self._peer is not None, "start() comes first"
+        wanted = owner.lower()
+        await self.wait_until(lambda offers: wanted in {known.lower() for known in offers}, TUNNEL_TIMEOUT_S)
+        offer = next((offer for known, offer in self.offers().items() if known.lower() == wanted), None)
+        if offer is None:
+            raise gone(owner)
+        return await Tunnel.open(self._peer, offer.node_id, offer.addresses, offer.relay_url, port=port)

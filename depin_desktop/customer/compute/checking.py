@@ -176,7 +176,7 @@ class Checker:
             log.info("a check was not answered: %s", error)
             if error.fault is Fault.PROVIDER:
                 self._searcher.backoff.failed(host.owner)
-                self._scores.failed(host.key)
+                self._scores.failed(host.key, charged=error.paid, what=Spent.CHECKS)
             return None
 
     # --- the outcome --------------------------------------------------------------------------------------------------

@@ -268,7 +268,7 @@ class ComputeClient:
     def _broke(self, host: Host, error: AttemptFailed) -> None:
         if error.fault is Fault.PROVIDER:
             self._searcher.backoff.failed(host.owner)
-            self.scores.failed(host.key)
+            self.scores.failed(host.key, charged=error.paid)
 
 
 async def _begin(exchange: Exchange) -> Stream:

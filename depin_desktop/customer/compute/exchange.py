@@ -34,6 +34,7 @@ CONNECT_S = 15.0
 PAY_TIMEOUT_S = 10.0
 LINGER_S = 2.0
 _MAX_PROBLEM_BYTES = 65_536
+_ERROR = b'data: {"error"'
 _LOST = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
 
@@ -75,7 +76,9 @@ class Exchange:
         self._hash = hashlib.sha256()
         self._named: dict[str, bytes] = {}
         self._topping_up: asyncio.Task[None] | None = None
-        self._topped_up_at = -1
+        self._heard = 0
+        self._heard_at_top_up = -1
+        self._stopped: AttemptFailed | None = None
         self._unpaid: AttemptFailed | None = None
         self.job = ""
 
@@ -134,7 +137,7 @@ class Exchange:
         except _LOST as error:
             raise AttemptFailed(as_user_error(error, self.host.node.node_id), Fault.PROVIDER, charged=True) from error
         self._named[words.RECEIPT_EVENT] = self._response.headers.get(words.RECEIPT_HEADER, "").encode()
-        return await self._settle(None)
+        return await self._settle()
 
     def _take(self, data: bytes) -> None:
         self._size += len(data)
@@ -157,8 +160,11 @@ class Exchange:
             async for data in self._response.content.iter_any():
                 plain = []
                 for event in events.feed(data):
+                    self._heard += 1
                     if not sse.is_plain(event):
                         self._take_named(event)
+                    elif event.startswith(_ERROR):
+                        self._stop(event)
                     elif sse.is_done(event):
                         ended = True
                         break
@@ -172,31 +178,33 @@ class Exchange:
                     break
         except _LOST as error:
             raise AttemptFailed(as_user_error(error, self.host.node.node_id), Fault.PROVIDER, charged=True) from error
-        if not ended:
-            raise self._unpaid or broken(self.host.owner, "broke its answer off", charged=True)
+        if self._stopped is not None:
+            self._stopped.paid = await self._paid() or 0
+        if self._stopped is not None or not ended:
+            raise self._unpaid or self._stopped or broken(self.host.owner, "broke its answer off", charged=True)
 
     def _take_named(self, event: bytes) -> None:
         name, data = sse.parse(event)
         if name == words.MORE_EVENT:
             self._top_up(data)
-        elif name == "error":
-            code, message, remedy = failures.said(data)
-            text = f"The provider {self.host.owner} stopped: {message or 'it says not why'}"
-            error = UserFacingError(text, remedy or "Try again.", code=code or "bad-answer", status=502)
-            raise self._unpaid or AttemptFailed(error, Fault.PROVIDER, charged=True)
         elif name:
             self._named[name] = data
 
+    def _stop(self, event: bytes) -> None:
+        """The provider says why it cannot go on; what it has done until then it may charge."""
+        code, message, remedy = failures.said(sse.parse(event)[1])
+        text = f"The provider {self.host.owner} stopped: {message or 'it does not say why.'}"
+        error = UserFacingError(text, remedy or "Try again.", code=code or "bad-answer", status=502)
+        self._stopped = AttemptFailed(error, Fault.CUSTOMER if code == "bad-input" else Fault.PROVIDER, charged=True)
+
     def _top_up(self, data: bytes) -> None:
-        """Pays for the next slice beside the reading; once for what came since the slice before."""
-        if (self._topping_up is not None and not self._topping_up.done()) or self._size <= self._topped_up_at:
-            return
+        """Pays for the next slice beside the reading; something must have come since the one before."""
         amount = _amount(data)
-        if not 0 < amount <= self._slice_price():
+        if not 0 < amount <= self._slice_price() or self._heard <= self._heard_at_top_up + 1:
             self._unpaid = broken(self.host.owner, "asked for more than its offer says", charged=True)
             return
-        self._topped_up_at = self._size
-        self._topping_up = self._tasks.spawn("top-up", self._extend(amount))
+        self._heard_at_top_up = self._heard
+        self._topping_up = self._tasks.spawn("top-up", self._extend(amount, self._topping_up))
 
     def _slice_price(self) -> int:
         """The most that one slice of output may cost."""
@@ -206,8 +214,10 @@ class Exchange:
         tokens = metering.SLICE_TOKENS * max(1, int(getattr(self.ask, "body", {}).get("n") or 1))
         return metering.tokens_cost(0, tokens, 0, model.price_out_per_mtoken)
 
-    async def _extend(self, amount: int) -> None:
+    async def _extend(self, amount: int, before: asyncio.Task[None] | None) -> None:
         assert self._response is not None
+        if before is not None:
+            await asyncio.wait([before])
         try:
             async with asyncio.timeout(PAY_TIMEOUT_S):
                 await self._payer.extend(self._session, f"/compute/jobs/{self.job}/pay", self._response, amount)
@@ -223,22 +233,30 @@ class Exchange:
         Raises:
             AttemptFailed: the receipt does not hold.
         """
-        return await self._settle(self._named.get(words.PAYMENT_EVENT, b"").decode("ascii", "replace") or None)
+        return await self._settle()
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    async def _settle(self, payment: str | None) -> Delivered:
+    async def _paid(self) -> int | None:
+        """Books what the payment's receipt says was charged; None where none came."""
         assert self._response is not None
         response, self._response = self._response, None
-        charged = await self._payer.settled(response, payment)
+        payment = self._named.get(words.PAYMENT_EVENT, b"").decode("ascii", "replace")
+        charged = await self._payer.settled(response, payment or None)
         if not response.closed:
             self._tasks.spawn("end of a stream", _read_to_the_end(response))
+        return charged
+
+    async def _settle(self) -> Delivered:
+        charged = await self._paid()
         data = b"".join(self._parts)
         seen = Seen(self.ask, self.host, self._request, self._customer, data, self._hash.hexdigest(), charged)
         try:
             receipt = read_receipt(self._named.get(words.RECEIPT_EVENT, b""), seen)
         except WrongReceipt as wrong:
-            raise broken(self.host.owner, str(wrong), charged=True) from wrong
+            error = broken(self.host.owner, str(wrong), charged=True)
+            error.paid = charged or 0
+            raise error from wrong
         seconds = time.monotonic() - self._began
         return Delivered(self.ask, self.host, data, receipt, charged or 0, seconds)
 

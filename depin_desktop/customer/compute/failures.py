@@ -14,6 +14,7 @@ UNKNOWN_MODULE = "unknown-module"
 _FUNDS = frozenset({"insufficient-funds", "budget-exhausted"})
 _BUSY_PAYMENTS = frozenset({Refusal.EXPOSURE, Refusal.BUSY})
 _GONE = frozenset({404, 408, 409, 410, 425})  # the provider has changed its mind since its offer; others may not have
+_UNFINISHED = frozenset({"stopped", "cancelled", "overloaded"})  # it had taken the job
 BUSY_S = 2.0
 MAX_BUSY_S = 60.0
 _SHOWN = 300
@@ -34,6 +35,7 @@ class AttemptFailed(UserFacingError):
     Attributes:
         wait_s: how long a busy one wants to be left alone.
         charged: whether something was, or may have been, paid for it.
+        paid: base units that certainly were.
     """
 
     def __init__(self, shown: UserFacingError, fault: Fault, *, wait_s: float = BUSY_S, charged: bool = False) -> None:
@@ -41,6 +43,7 @@ class AttemptFailed(UserFacingError):
         self.fault = fault
         self.wait_s = wait_s
         self.charged = charged
+        self.paid = 0
 
 
 def of_payment(error: PaymentFailed) -> AttemptFailed:
@@ -61,7 +64,7 @@ def of_answer(owner: str, status: int, headers: Mapping[str, str], body: bytes) 
         code=code or f"http-{status}",
         status=status,
     )
-    if status == 429:
+    if status == 429 or (status == 503 and code not in _UNFINISHED):
         return AttemptFailed(shown, Fault.BUSY, wait_s=_seconds(headers.get("Retry-After")))
     if 400 <= status < 500 and status not in _GONE:
         return AttemptFailed(shown, Fault.CUSTOMER)

@@ -174,9 +174,11 @@ class Scores:
 
         self._tell(key, change)
 
-    def failed(self, key: HostKey) -> None:
-        """A job was taken and not finished."""
-        self._tell(key, lambda seen: replace(seen, failed=seen.failed + 1))
+    def failed(self, key: HostKey, *, charged: int = 0, what: Spent = Spent.ANSWERS) -> None:
+        """A job was taken and not finished, although that much was paid for it."""
+        self._paid.append((what, charged))
+        self.spending = self.spending.after(what, charged)
+        self._tell(key, lambda seen: replace(seen, failed=seen.failed + 1, spent=seen.spent + charged))
 
     def checked(self, key: HostKey, verdict: Verdict) -> None:
         """A check has ended."""

@@ -97,6 +97,6 @@ class Search:
             self._failed.add(host.owner)
         if error.fault is Fault.PROVIDER:
             backoff.failed(host.owner)
-            self._searcher.scores.failed(host.key)
+            self._searcher.scores.failed(host.key, charged=error.paid)
         if self._last is None or self._last.fault is not Fault.FUNDS:
             self._last = error  # want of money is what its customer can do something about
