@@ -38,9 +38,8 @@ from depin_desktop.engine.money import Figures
 from depin_desktop.engine.settings import Settings
 from depin_desktop.hardware.inventory import take_inventory
 from depin_desktop.hardware.watch import HardwareWatch
-from depin_desktop.services.base import Provider
+from depin_desktop.services.base import Earned, Provider
 from depin_desktop.services.storage.service import StorageService
-from depin_desktop.services.storage.status import Earned
 from depin_desktop.wallet.joining import joined_network
 
 log = logging.getLogger(__name__)

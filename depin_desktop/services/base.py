@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aiohttp import web
 
@@ -20,6 +20,13 @@ class Provider:
     owner: str
     operator: Signer
     node_id: str
+
+
+class Earned(NamedTuple):
+    """Base units since local midnight, and in total."""
+
+    today: int = 0
+    total: int = 0
 
 
 class Service(Protocol):

@@ -19,7 +19,7 @@ from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.tasks import Cycle, Tasks
 from depin_desktop.net.offers import StorageOffer
-from depin_desktop.services.base import Provider
+from depin_desktop.services.base import Earned, Provider
 from depin_desktop.services.storage import guard, policy, rates, scrubber
 from depin_desktop.services.storage.api import StorageApi
 from depin_desktop.services.storage.deal_store import DealStore
@@ -34,7 +34,7 @@ from depin_desktop.services.storage.rates import Rates
 from depin_desktop.services.storage.reading import FreeOfCharge, Paywall, Reading
 from depin_desktop.services.storage.scrubber import Scrubber
 from depin_desktop.services.storage.sharing import Sharing
-from depin_desktop.services.storage.status import Books, Earned, Moment, read_books, storage_status
+from depin_desktop.services.storage.status import Books, Moment, read_books, storage_status
 from depin_desktop.services.storage.store import PieceStore
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 
 from depin_desktop.api.models import (
     DataSetStatus,
@@ -16,20 +15,13 @@ from depin_desktop.api.models import (
     ServiceStatus,
     StorageStatus,
 )
+from depin_desktop.services.base import Earned
 from depin_desktop.services.storage import policy
 from depin_desktop.services.storage.deal_store import Contents, DataSet, DealStore, SetState
 from depin_desktop.services.storage.folders import Folders
 from depin_desktop.services.storage.link import Schedule
 from depin_desktop.services.storage.rates import Rates
 from depin_desktop.services.storage.store import PieceStore
-
-
-class Earned(NamedTuple):
-    """Base units since local midnight, and in total."""
-
-    today: int = 0
-    total: int = 0
-
 
 NOTHING_YET = Earned()
 
