@@ -256,7 +256,7 @@ class HistoryEntry(Snapshot):
     kind: str  # storage | reads | deposit | transfer-in | transfer-out | stake | unstake | slash | faucet
     amount: Money  # signed: what this added to, or took from, the owner
     fee: Money = 0  # in the chain's own coin (wei), where this node paid it
-    fee_worth: Money = 0  # the same in base units of the token; 0 where gas has no price
+    fee_worth: Money = 0  # that in base units of the token (0 where gas has no price), and what a relayer took
     counterparty: str = ""
     transaction: str = ""
     block: int | None = None

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from depin_desktop.api.models import Money
 from depin_desktop.chain.chain import header
 from depin_desktop.chain.deploy import Plan, deploy
-from depin_desktop.chain.network import Network
+from depin_desktop.chain.network import Network, RelayerProfile
 from depin_desktop.chain.rpc import Rpc
 from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
@@ -37,6 +37,7 @@ class Terms(BaseModel):
         beneficiary: gets what the token's schedule emits over the years, the rest of its cap.
         rpc_url, ws_url: the node that the profile names for everybody; never one with the founder's own credentials.
         confirmations: blocks after which a transaction counts as final.
+        tokens_per_coin: base units that a whole coin of gas is worth, by which fees are weighed; 0 for not at all.
         relays: whether providers are reached through iroh's relays and discovery.
     """
 
@@ -55,6 +56,8 @@ class Terms(BaseModel):
     hub_urls: tuple[str, ...]
     price_per_tib_month: Money
     price_per_gib_read: Money
+    tokens_per_coin: Money = 0
+    relayer: RelayerProfile | None = None
     relays: bool = True
 
 
@@ -115,6 +118,8 @@ async def found(rpc_url: str, account: LocalAccount, terms: Terms, profile: Path
         min_stake=terms.min_stake,
         suggested_price_per_tib_month=terms.price_per_tib_month,
         suggested_price_per_gib_read=terms.price_per_gib_read,
+        tokens_per_coin=terms.tokens_per_coin,
+        relayer=terms.relayer,
         relays=terms.relays,
     )
     await asyncio.to_thread(write_atomically, profile, network.model_dump_json(indent=2).encode())

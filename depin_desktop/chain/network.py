@@ -23,6 +23,16 @@ class Addresses(BaseModel):
     multicall3: str
 
 
+class RelayerProfile(BaseModel):
+    """Who sends claims for providers without gas: where it listens, the key that claims its fees, and who gets them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    operator: str
+    payout: str
+
+
 class Network(BaseModel):
     """One network. `private` marks an embedded network, whose tokens have no value and whose faucet is open."""
 
@@ -50,6 +60,7 @@ class Network(BaseModel):
     suggested_price_per_run_second: Money = 10**16
     suggested_price_per_gfuel: Money = 10**16
     tokens_per_coin: Money = 0  # base units of the token that a whole coin of gas is worth; 0 where gas has no price
+    relayer: RelayerProfile | None = None
     relays: bool = False  # iroh relays and discovery; off on an embedded network
 
     @property

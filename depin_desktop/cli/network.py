@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from depin_desktop.chain.checkup import Finding
+    from depin_desktop.chain.network import RelayerProfile
 
 DAY_S = 86_400
 HOUR_S = 3600
@@ -168,6 +169,9 @@ async def _quiet(_: Exception) -> None:
 )
 @click.option("--window", default=HOUR_S, show_default=True, type=click.IntRange(min=2), help="Its window, seconds.")
 @click.option("--confirmations", default=3, show_default=True, type=click.IntRange(1, 1000), help="Blocks until final.")
+@click.option("--tokens-per-coin", metavar="TOKENS", help="What a coin of gas is worth, by which fees are weighed.")
+@click.option("--relayer", metavar="URL", help="Who sends claims for providers without gas (see depin relay).")
+@click.option("--relayer-address", metavar="ADDRESS", help="The relayer's account.")
 @click.option("--price-tib-month", default="5", show_default=True, metavar="TOKENS", help="Suggested to providers.")
 @click.option("--price-gib-read", default="0.01", show_default=True, metavar="TOKENS", help="Suggested to providers.")
 @command
@@ -187,6 +191,9 @@ async def deploy(
     period: int,
     window: int,
     confirmations: int,
+    tokens_per_coin: str | None,
+    relayer: str | None,
+    relayer_address: str | None,
     price_tib_month: str,
     price_gib_read: str,
 ) -> None:
@@ -213,6 +220,8 @@ async def deploy(
         rpc_url=public_rpc or _without_credentials(rpc),
         ws_url=ws,
         hub_urls=hubs,
+        tokens_per_coin=0 if tokens_per_coin is None else parse_tokens(tokens_per_coin),
+        relayer=_relayer(relayer, relayer_address),
         price_per_tib_month=parse_tokens(price_tib_month),
         price_per_gib_read=parse_tokens(price_gib_read),
     )
@@ -233,6 +242,23 @@ def _founder(path: Path) -> LocalAccount:
             f"There is no file {path}.", "Write the founder's private key into it, 64 hex digits.", code="no-key-file"
         )
     return load(path)
+
+
+def _relayer(url: str | None, address: str | None) -> RelayerProfile | None:
+    from depin_desktop.chain.addresses import parse_address
+    from depin_desktop.chain.network import RelayerProfile
+    from depin_desktop.core.errors import UserFacingError
+
+    if url is None and address is None:
+        return None
+    if not url or not address or urlsplit(url).scheme not in ("http", "https"):
+        raise UserFacingError(
+            "A relayer has an http address and an account.",
+            "Give both --relayer and --relayer-address, as `depin relay` prints them.",
+            code="bad-relayer",
+        )
+    account = parse_address(address)
+    return RelayerProfile(url=url.rstrip("/"), operator=account, payout=account)
 
 
 def _without_credentials(url: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from depin_desktop import __version__
-from depin_desktop.cli import ai, controls, gateway, job, localnet, network, node, presence, store, wallet
+from depin_desktop.cli import ai, controls, gateway, job, localnet, network, node, presence, relay, store, wallet
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,5 +36,6 @@ localnet.register(main)
 network.register(main)
 node.register(main)
 presence.register(main)
+relay.register(main)
 store.register(main)
 wallet.register(main)

@@ -86,6 +86,8 @@ def _line(entry: HistoryEntry) -> tuple[str, ...]:
     what = f"{entry.kind} ({entry.status})" if entry.status != "confirmed" else entry.kind
     gross = sign + format_tokens(abs(entry.amount), significant=4)
     fee = f"fee {format_tokens(entry.fee, significant=2)} coin" if entry.fee else ""
+    if entry.fee_worth and not entry.fee:
+        fee = f"fee {format_tokens(entry.fee_worth, significant=2)}"  # a relayer's, in tokens
     net = ""
     if entry.fee_worth:
         net = f"net {'+' if entry.net >= 0 else '−'}{format_tokens(abs(entry.net), significant=4)}"

@@ -13,13 +13,18 @@ from depin_desktop.wallet.vault import Vault
 
 @dataclass(frozen=True)
 class Keys:
-    """The owner's public address, the hot operator key, the spender's address, and the iroh identity."""
+    """The owner's public address, the hot keys of operator and spender, and the iroh identity."""
 
     owner: str
     backed_up: bool
     operator: LocalAccount
-    spender: str
+    budget: LocalAccount
     node: Identity
+
+    @property
+    def spender(self) -> str:
+        """The address that holds the spending budget."""
+        return self.budget.address
 
     @staticmethod
     def load(home: Home) -> Keys:
@@ -33,6 +38,6 @@ class Keys:
             owner=vault.owner,
             backed_up=vault.backed_up,
             operator=hotkeys.operator(home),
-            spender=hotkeys.spender(home).address,
+            budget=hotkeys.spender(home),
             node=Identity.load_or_create(home.keys / "node.key"),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.tasks import Tasks
 from depin_desktop.core.units import BASE_UNITS_PER_TOKEN
 from depin_desktop.engine.keys import Keys
+from depin_desktop.engine.relaying import open_relay
 from depin_desktop.net.hub import Hub
 from depin_desktop.net.peer import Peer
 from depin_desktop.payments.paywall import Paywall
@@ -66,6 +68,7 @@ class Link:
         self._head = 0
         self._head_at = time.time()
         self._tasks = Tasks("link")
+        self._relaying = contextlib.AsyncExitStack()
 
     async def open(self, payout: str, on_paid: Callable[[str, int, str], None]) -> Paywall:
         """Starts the sender, the index (which follows in the background) and what charges."""
@@ -83,6 +86,8 @@ class Link:
             on_paid=on_paid,
         )
         await paywall.start()
+        paywall.claimer.relay = await open_relay(self.chain, self._keys, self._database, self._relaying)
+        self.indexer.on_way_back(paywall.chain_went_back)
         return paywall
 
     def on_withdrawal(self, tell: Callable[[bytes], Awaitable[object]]) -> None:
@@ -115,6 +120,7 @@ class Link:
         if self.peer is not None:
             await self.peer.close()
         await self._tasks.close()
+        await self._relaying.aclose()
         await self.indexer.stop()
         await self.sender.stop()
         await self.chain.close()

@@ -120,7 +120,8 @@ class Money:
     async def history(self, limit: int, before: float | None = None) -> Sequence[HistoryEntry]:
         """The chain's lines and the vouchers' hourly lines, the newest first."""
         lines = await self._ledger.history(limit, before=before)
-        from_chain = rules.with_fees(lines, await self._ledger.fees.by_transaction(), self._chain.network.fee_in_token)
+        fees, relayed = await self._ledger.fees.by_transaction(), await self._channels.relay_fees()
+        from_chain = rules.with_fees(lines, fees, self._chain.network.fee_in_token, relayed)
         takings = await self._channels.takings()
         vouchers = [rules.voucher_entry(taking) for taking in takings if before is None or taking.at < before]
         return sorted([*from_chain, *vouchers], key=lambda entry: entry.at, reverse=True)[:limit]

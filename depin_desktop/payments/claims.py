@@ -18,6 +18,7 @@ from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.reverts import Reverted
 from depin_desktop.chain.sender import Sender
 from depin_desktop.core.errors import UserFacingError
+from depin_desktop.core.units import format_tokens
 from depin_desktop.payments import policy, vouchers
 from depin_desktop.payments.deposits import read_channel
 from depin_desktop.payments.store import Channel, ChannelStore
@@ -28,12 +29,22 @@ CLAIMS_PER_BATCH = 40  # about 26 500 gas each: near 1.1 million, far below any 
 CLAIM_GAS = 30_000  # of one more channel in a batch
 ROUND_GAS = 90_000  # of the transaction itself, its first channel's cold slots and the payout
 RETRY_FAILED_S = 3600.0
+RETRY_RELAY_S = 6 * 3600.0
+
+
+class RelayedClaims(Protocol):
+    """What a relayer did: the transaction as it says, and the fee in base units that it was paid."""
+
+    @property
+    def transaction(self) -> bytes: ...
+    @property
+    def fee(self) -> int: ...
 
 
 class ClaimRelay(Protocol):
     """Sends claims for whoever has no gas (`payments.relay.Relay`)."""
 
-    async def claim(self, channels: Sequence[Channel]) -> object:
+    async def claim(self, channels: Sequence[Channel]) -> RelayedClaims:
         """Has these channels claimed and paid out; raises UserFacingError."""
 
 
@@ -64,6 +75,7 @@ class Claimer:
         self._fee_in_token = fee_in_token
         self._round = asyncio.Lock()
         self._failed: dict[bytes, float] = {}
+        self._no_relay_before = 0.0
 
     def pending(self) -> int:
         """Base units charged and not yet claimed."""
@@ -94,7 +106,7 @@ class Claimer:
                 await self._claim(fees)
                 await self.settle()
             except UserFacingError as error:
-                if error.code != "no-gas" or self.relay is None:
+                if error.code != "no-gas" or self.relay is None or self._clock() < self._no_relay_before:
                     raise
                 await self._claim_by_relay(self.relay, fees)
         return reason
@@ -106,9 +118,17 @@ class Claimer:
             channels = await self._sound(channels[:CLAIMS_PER_BATCH])
             if not channels:
                 return
-            await relay.claim(channels)
-            for channel in channels:
-                await self.refresh(self._store.channels[channel.id])
+            relayed = await relay.claim(channels)
+            await self._store.note_relay(relayed.transaction, relayed.fee)
+            after = [await self.refresh(self._store.channels[channel.id]) for channel in channels]
+            if all(new.claimed <= old.claimed for old, new in zip(channels, after, strict=True)):
+                self._no_relay_before = self._clock() + RETRY_RELAY_S  # it is not paid twice for nothing
+                raise UserFacingError(
+                    f"The relayer took {format_tokens(relayed.fee)} tokens, and the chain knows of no claim.",
+                    "Send some of the chain's coin to the operator, or use another relayer.",
+                    code="relay-failed",
+                    status=502,
+                )
 
     async def _sound(self, channels: Sequence[Channel]) -> list[Channel]:
         """Those of the channels that the chain would book; the others are set aside."""

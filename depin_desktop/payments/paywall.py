@@ -85,6 +85,7 @@ class Paywall:
         self._depositor = Depositor(chain, sender, self.store, clock)
         self._refunder = Refunder(chain, sender, self.store, self.claimer, clock)
         self._holds = Holds(clock)
+        self._doubted: set[bytes] = set()  # channels of which a reorganisation may have undone something
         self.on_paid = on_paid
 
     async def start(self) -> None:
@@ -255,10 +256,12 @@ class Paywall:
         """The channel with the chain's side of it no older than the time to live."""
         known = self.store.channels.get(channel.id, channel)
         age = self._clock() - known.checked_at
-        if 0 <= age <= self._ttl_s:  # a clock that was set back makes nothing fresh
+        if 0 <= age <= self._ttl_s and channel.id not in self._doubted:  # a clock that was set back makes nothing fresh
             return known
         try:
-            return await self.store.remember(await read_channel(self._chain, known, self._clock()))
+            read = await self.store.remember(await read_channel(self._chain, known, self._clock()))
+            self._doubted.discard(channel.id)
+            return read
         except (UserFacingError, OSError) as error:
             if known.checked_at and age <= self._delay_s / 2:
                 log.warning("channel state could not be refreshed: %s", error)
@@ -294,7 +297,7 @@ class Paywall:
 
     async def maintain(self, *, draining: bool = False) -> policy.ClaimReason | None:
         """One round of the claiming policy, for a `Cycle`: refreshes stale channels, claims and settles when due."""
-        for channel in [channel for channel in self.store.channels.values() if channel.unclaimed]:
+        for channel in [one for one in self.store.channels.values() if one.unclaimed or one.id in self._doubted]:
             try:
                 await self._fresh(channel)
             except PaymentRefused:
@@ -306,6 +309,10 @@ class Paywall:
         """To be told of the chain's withdraw event: the channel is refused from now on and claimed next."""
         if (known := self.store.channels.get(channel_id)) is not None:
             await self.store.remember(await read_channel(self._chain, known, self._clock()))
+
+    def chain_went_back(self) -> None:
+        """To be told when the chain was reorganised: deposits and claims that it forgot are looked for anew."""
+        self._doubted.update(self.store.channels)
 
     async def takings(self, since: float = 0) -> list[Takings]:
         """What was charged per hour, customer and kind since then."""

@@ -40,8 +40,10 @@ class Relayer:
         return [web.post(relay_wire.PATH, self._claims)]
 
     async def _claims(self, request: web.Request) -> web.Response:
+        if request.content_length is None or request.content_length > MAX_BODY_BYTES:
+            raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length or 0)
         try:
-            wanted = relay_wire.RelayRequest.model_validate_json(await request.content.read(MAX_BODY_BYTES))
+            wanted = relay_wire.RelayRequest.model_validate_json(await request.read())
         except ValidationError as error:
             raise web.HTTPBadRequest(text="This is not a batch of claims.") from error
         claims = wanted.for_chain()

@@ -55,6 +55,12 @@ SCRIPTS = (
         PRIMARY KEY (channel, total)
     );
     """,
+    """
+    CREATE TABLE payment_relays (
+        tx BLOB PRIMARY KEY,
+        fee TEXT NOT NULL
+    );
+    """,
 )
 
 MAX_REPEATS = 2
@@ -216,6 +222,15 @@ class ChannelStore:
             Takings(row["hour"] * 3600.0, row["payer"], row["what"], int(row["amount"]), row["requests"])
             for row in rows
         ]
+
+    async def note_relay(self, transaction: bytes, fee: int) -> None:
+        """Remembers what a relayer took for a transaction, in base units."""
+        await self._database.execute("INSERT OR REPLACE INTO payment_relays VALUES (?, ?)", (transaction, pad(fee)))
+
+    async def relay_fees(self) -> dict[str, int]:
+        """What relayers took, in base units, by the transaction (0x…) that they sent."""
+        rows = await self._database.rows("SELECT tx, fee FROM payment_relays")
+        return {"0x" + row["tx"].hex(): int(row["fee"]) for row in rows}
 
 
 def _read(connection: sqlite3.Connection, channel: bytes) -> Channel | None:

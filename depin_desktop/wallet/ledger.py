@@ -158,19 +158,26 @@ def voucher_entry(taking: Taking) -> HistoryEntry:
 
 
 def with_fees(
-    lines: Iterable[HistoryEntry], fees: Mapping[str, int], worth: Callable[[int], int]
+    lines: Iterable[HistoryEntry],
+    fees: Mapping[str, int],
+    worth: Callable[[int], int],
+    relayed: Mapping[str, int] | None = None,
 ) -> list[HistoryEntry]:
     """The lines with what their transactions cost; a transaction of several lines is counted in its first here.
 
     Args:
         fees: wei by transaction hash.
         worth: base units of the token that so many wei are worth; 0 where gas has no price.
+        relayed: base units that a relayer took, by the hash of the transaction that it sent.
     """
-    left = dict(fees)
+    left, taken = dict(fees), dict(relayed or {})
     found = []
     for line in lines:
-        fee = left.pop(line.transaction, 0)
-        found.append(line.model_copy(update={"fee": fee, "fee_worth": worth(fee)}) if fee else line)
+        fee, to_relayer = left.pop(line.transaction, 0), taken.pop(line.transaction, 0)
+        changes: dict[str, object] = {"fee": fee, "fee_worth": worth(fee) + to_relayer} if fee or to_relayer else {}
+        if to_relayer:
+            changes["detail"] = f"{line.detail}, sent by a relayer".removeprefix(", ")
+        found.append(line.model_copy(update=changes))
     return found
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from depin_desktop.chain.calls import LogEvent
 from depin_desktop.chain.chain import Chain
+from depin_desktop.chain.network import RelayerProfile
 from depin_desktop.chain.sender import Sender
 from depin_desktop.core.database import Database
 from depin_desktop.core.home import Home
@@ -24,6 +27,7 @@ from depin_desktop.wallet.vault import Vault
 from .payment_shop import Customer, Shop, customer_of
 
 PRICE = 1000
+COIN = 10**18
 
 
 @contextlib.asynccontextmanager
@@ -103,3 +107,53 @@ async def test_what_customers_owe_is_claimed_and_paid_out_when_the_engine_stops(
             assert (await buyer.buy(shop, PRICE)).status == 200
         assert await chain.token.balance_of(owner) == before
     assert await chain.token.balance_of(owner) == before + PRICE
+
+
+@contextlib.asynccontextmanager
+async def a_relayer(chain: Chain, folder: Path, new_account: Any) -> AsyncIterator[RelayerProfile]:
+    """`depin relay` as its operator runs it."""
+    account = await new_account(tokens=0)
+    home, key = Home(folder / "relayer"), folder / "relayer.key"
+    home.root.mkdir()
+    home.network.write_text(chain.network.model_copy(update={"tokens_per_coin": COIN}).model_dump_json())
+    key.write_text(account.key.hex())
+    arguments = ("relay", "--key-file", str(key), "--port", "0", "--home", str(home.root))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "depin_desktop.cli", *arguments), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        said = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().split()
+        assert said[-1] == account.address
+        yield RelayerProfile(url=said[2], operator=account.address, payout=account.address)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 20) == 130
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_an_engine_without_gas_has_its_claims_sent_by_the_networks_relayer(
+    make_home: Any, new_account: Any, chain: Chain, tmp_path: Path
+) -> None:
+    home = await make_home()
+    owner, operator = Vault.load(home.vault).owner, hotkeys.operator(home).address
+    before = await chain.token.balance_of(owner)
+    async with a_relayer(chain, tmp_path, new_account) as relayer:
+        profile = chain.network.model_copy(update={"relayer": relayer, "tokens_per_coin": COIN})
+        home.network.write_text(profile.model_dump_json())
+        async with running(home) as engine, counter(engine) as shop, a_buyer(chain, tmp_path, new_account) as buyer:
+            assert engine.joined is not None
+            assert (await buyer.buy(shop, 3 * COIN)).status == 200
+            await chain.rpc.request("anvil_setBalance", operator, "0x0")
+            await engine.joined.claiming.trigger_and_wait()
+            assert await chain.token.balance_of(owner) == before + 3 * COIN
+            assert shop.paywall.pending() == 0
+
+            await engine.joined.link.indexer.sync()
+            payout = next(line for line in await engine.joined.money.history(20) if line.kind == "payout")
+            assert payout.detail == "vouchers, sent by a relayer"
+            assert (payout.amount, payout.fee) == (3 * COIN, 0)
+            assert 0 < payout.fee_worth <= 3 * COIN // 20
+            assert payout.net == payout.amount - payout.fee_worth
