@@ -51,8 +51,12 @@ class Answers:
         """The chain in CAIP-2 form."""
         return f"eip155:{self.network.chain_id}"
 
-    def requirements(self, amount: int) -> wire.Requirements:
-        """The terms for one request of `amount` base units."""
+    def requirements(self, amount: int, fee_floor: int = 0) -> wire.Requirements:
+        """The terms for one request of `amount` base units.
+
+        Args:
+            fee_floor: the smallest deposit that is worth its fee now.
+        """
         return wire.Requirements(
             scheme=wire.SCHEME,
             network=self.chain,
@@ -65,7 +69,7 @@ class Answers:
                 version=typed_data.TOKEN_DOMAIN[1],
                 receiver_authorizer=self.operator,
                 withdraw_delay=self.delay_s,
-                min_deposit=policy.announced_deposit(amount, self.deposit_floor),
+                min_deposit=policy.announced_deposit(amount, max(self.deposit_floor, fee_floor)),
             ),
         )
 

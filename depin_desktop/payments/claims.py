@@ -165,10 +165,14 @@ class Claimer:
 
     async def fees(self) -> policy.ClaimFees:
         """What claiming costs now, in base units of the token."""
-        if self._fee_in_token is None:
-            return policy.ClaimFees()
-        price = int(await self._chain.rpc.request("eth_gasPrice"), 16)
-        return policy.ClaimFees(self._fee_in_token(ROUND_GAS * price), self._fee_in_token(CLAIM_GAS * price))
+        fixed, each = await asyncio.gather(self.worth_of_gas(ROUND_GAS), self.worth_of_gas(CLAIM_GAS))
+        return policy.ClaimFees(fixed, each)
+
+    async def worth_of_gas(self, gas: int) -> int:
+        """Base units of the token that so much gas is worth now; 0 where it has no price."""
+        if self._fee_in_token is None or not self._fee_in_token(10**18):
+            return 0
+        return self._fee_in_token(gas * int(await self._chain.rpc.request("eth_gasPrice"), 16))
 
     def _claimable(self, fees: policy.ClaimFees | None = None) -> list[Channel]:
         now, fees = self._clock(), fees or policy.ClaimFees()

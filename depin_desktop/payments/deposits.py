@@ -20,6 +20,7 @@ from depin_desktop.payments.store import Channel, ChannelStore
 
 log = logging.getLogger(__name__)
 
+DEPOSIT_GAS = 130_000
 EXPIRY_MARGIN_S = 10
 """An authorisation that ends sooner than this would not be mined in time."""
 
@@ -50,12 +51,15 @@ class Depositor:
         self._locks: dict[bytes, asyncio.Lock] = {}
 
     async def deposit(
-        self, channel: Channel, payload: wire.ChannelPayload, way: wire.Requirements
+        self, channel: Channel, payload: wire.ChannelPayload, way: wire.Requirements, fee_floor: int
     ) -> tuple[Channel, str]:
         """Checks and submits a deposit; returns the channel after it and the transaction's hash.
 
         A deposit whose authorisation was already used on chain counts as made (the answer to its first sending may have
         been lost); the hash is empty then.
+
+        Args:
+            fee_floor: the smallest deposit that is worth its fee; a top-up may be below the announced one, not this.
 
         Raises:
             PaymentRefused: with the reason.
@@ -64,7 +68,7 @@ class Depositor:
             raise PaymentRefused(Refusal.DEPOSIT_PAYLOAD)
         deposit = payload.deposit
         minimum = way.extra.min_deposit or 0
-        if deposit.amount < max(1, min(minimum, way.amount) if channel.balance else minimum):
+        if deposit.amount < max(1, fee_floor, min(minimum, way.amount) if channel.balance else minimum):
             raise PaymentRefused(Refusal.DEPOSIT_SMALL)
         if not vouchers.is_deposit_signed(self._chain.network, channel.config.payer, channel.id, deposit):
             raise PaymentRefused(Refusal.DEPOSIT_SIGNATURE)

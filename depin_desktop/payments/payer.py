@@ -322,7 +322,7 @@ async def _catch_up(account: Account, signed: Signed, required: wire.PaymentRequ
         await account.abandon(signed)
     else:
         account.give_back(signed)
-        if code not in (Refusal.DELAY, Refusal.RECEIVER, Refusal.AUTHORIZER):  # these come with new terms
+        if code not in (Refusal.DELAY, Refusal.RECEIVER, Refusal.AUTHORIZER, Refusal.DEPOSIT_SMALL):  # with new terms
             raise _refused(account.provider, code or "payment-refused", explain(code))
 
 

@@ -309,7 +309,8 @@ class Account:
         for intent in await wallet.store.open_intents(channel.id):
             if await self.settle_intent(intent):
                 return None
-            if now < intent.valid_before - EXPIRY_MARGIN_S and total <= channel.balance + intent.amount:
+            still_good = now < intent.valid_before - EXPIRY_MARGIN_S and intent.amount >= self._smallest(channel, price)
+            if still_good and total <= channel.balance + intent.amount:
                 return intent
         async with wallet.depositing:
             while True:
@@ -325,21 +326,28 @@ class Account:
         assert self.way is not None
         wallet, budget = self._wallet, self._wallet.budget
         deposited, held = await wallet.store.deposited(), await wallet.chain.token.balance_of(wallet.signer.address)
-        floor = self.way.extra.min_deposit or price * policy.MIN_DEPOSIT_REQUESTS
+        smallest = self._smallest(channel, price)
         amount = policy.deposit_amount(
             price,
             missing=missing,
-            minimum=floor if channel.balance == 0 else missing,
+            minimum=smallest,
             wished=max(channel.signed, expect),
             allowed=held if budget.limit is None else min(held, budget.limit - deposited),
             policy=budget.deposits,
         )
         if amount is None:
-            raise self._cannot_deposit(max(missing, floor if channel.balance == 0 else 0), held, deposited)
+            raise self._cannot_deposit(max(missing, smallest), held, deposited)
         wish = TopUp(self.provider.owner, amount, deposited)
         if budget.ask is not None and not await budget.ask(wish):
             raise PaymentFailed("The deposit was not allowed.", "Allow it, or raise the budget.", code="budget-refused")
         return amount
+
+    def _smallest(self, channel: PayerChannel, price: int) -> int:
+        """The smallest deposit that the provider takes; a top-up has none of its own, except where gas is dear."""
+        assert self.way is not None
+        usual = price * policy.MIN_DEPOSIT_REQUESTS
+        announced = self.way.extra.min_deposit or usual
+        return announced if channel.balance == 0 or announced > usual else 0
 
     def _cannot_deposit(self, needed: int, held: int, deposited: int) -> PaymentFailed:
         symbol = self._network.symbol

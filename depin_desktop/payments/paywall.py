@@ -6,6 +6,7 @@ sender, so that a customer never needs gas. Every refusal is a 402 that says why
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from depin_desktop.payments import headers as wire
 from depin_desktop.payments import policy, vouchers
 from depin_desktop.payments.answers import Answers, Payment
 from depin_desktop.payments.claims import Claimer
-from depin_desktop.payments.deposits import Depositor, read_channel
+from depin_desktop.payments.deposits import DEPOSIT_GAS, Depositor, read_channel
 from depin_desktop.payments.holds import HOLD_TIMEOUT_S, Hold, Holds, hold_ended
 from depin_desktop.payments.refunds import Refunder
 from depin_desktop.payments.refusals import PaymentRefused, Refusal
@@ -85,12 +86,18 @@ class Paywall:
         self._depositor = Depositor(chain, sender, self.store, clock)
         self._refunder = Refunder(chain, sender, self.store, self.claimer, clock)
         self._holds = Holds(clock)
+        self._fee_floor = 0
         self._doubted: set[bytes] = set()  # channels of which a reorganisation may have undone something
         self.on_paid = on_paid
 
     async def start(self) -> None:
         """Loads the channels; needed once before anything else."""
         await self.store.open()
+        with contextlib.suppress(UserFacingError, OSError):  # without an answer the first round finds it out
+            await self._weigh_fees()
+
+    async def _weigh_fees(self) -> None:
+        self._fee_floor = policy.deposit_floor(await self.claimer.worth_of_gas(DEPOSIT_GAS))
 
     # --- charging -------------------------------------------------------------------------------------------------
 
@@ -103,7 +110,7 @@ class Paywall:
             web.HTTPPaymentRequired: unpaid, or the payment is refused; headers and body say why, as x402 writes it.
             web.HTTPOk: the request asked for its deposit back and nothing else; that is done.
         """
-        way = self._answers.requirements(amount)
+        way = self._answers.requirements(amount, self._fee_floor)
         asked = f"{request.method} {request.path_qs} {request.headers.get('Range', '')}"
         try:
             channel, promise, transaction = await self._admit(request, way)
@@ -127,7 +134,7 @@ class Paywall:
             web.HTTPPaymentRequired: unpaid, or the payment is refused; headers and body say why, as x402 writes it.
             web.HTTPOk: the request asked for its deposit back and nothing else; that is done.
         """
-        way = self._answers.requirements(ceiling)
+        way = self._answers.requirements(ceiling, self._fee_floor)
         timeout_s = self._hold_timeout_s if timeout_s is None else timeout_s
         try:
             channel, promise, transaction = await self._admit(request, way)
@@ -158,7 +165,7 @@ class Paywall:
         return self._paid(channel, actual, hold.transaction, hold.description)
 
     async def _extend_hold(self, hold: Hold, request: web.Request, more: int) -> None:
-        way = self._answers.requirements(more)
+        way = self._answers.requirements(more, self._fee_floor)
         try:
             channel, promise, transaction = await self._admit(request, way, hold)
             if promise.total == hold.promise.total:
@@ -198,7 +205,7 @@ class Paywall:
         transaction = ""
         if channel.book.take(promise.total, way.amount, promise.agreed) is not None:
             if payment.payload.type == "deposit":
-                channel, transaction = await self._depositor.deposit(channel, payment.payload, way)
+                channel, transaction = await self._depositor.deposit(channel, payment.payload, way, self._fee_floor)
             channel = await self._fresh(channel)
             self._check_cover(channel, voucher)
             await self._limit_exposure(channel, way.amount)
@@ -303,6 +310,7 @@ class Paywall:
             except PaymentRefused:
                 log.warning("the chain is out of reach; claiming waits")
                 return None
+        await self._weigh_fees()
         return await self.claimer.maintain(draining=draining)
 
     async def withdrawal_began(self, channel_id: bytes) -> None:

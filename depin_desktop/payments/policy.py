@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -99,6 +100,15 @@ def exposure_of(channels: Iterable[Unclaimed]) -> int:
 
 MIN_DEPOSIT_REQUESTS = 10
 """A provider asks for a deposit worth at least this many of the request at hand (x402's default)."""
+
+
+DEPOSIT_FEE_SHARE = Fraction(1, 20)
+"""A deposit whose fee, which the provider pays, is a larger share of it is not made."""
+
+
+def deposit_floor(fee: int) -> int:
+    """The smallest deposit that is worth its fee, in base units."""
+    return math.ceil(fee / DEPOSIT_FEE_SHARE)
 
 
 def announced_deposit(price: int, floor: int) -> int:

@@ -14,6 +14,8 @@ from depin_desktop.payments.claims import Claimer, voucher_claim
 from depin_desktop.payments.refusals import PaymentRefused, Refusal
 from depin_desktop.payments.store import Channel, ChannelStore
 
+REFUND_GAS = 125_000  # with a claim
+
 
 class Refunder:
     """Serves x402's cooperative refund: what was charged is claimed first, in the same transaction."""
@@ -33,7 +35,8 @@ class Refunder:
         The voucher must be the newest total charged: whoever shows it is the payer and agrees with our count.
 
         Raises:
-            PaymentRefused: another total, nothing left, or the chain rejects it.
+            PaymentRefused: another total, nothing left, the customer has paid less than the refund's fee is worth, or
+                the chain rejects it.
         """
         if payload.voucher.max_claimable_amount != channel.book.charged:
             raise PaymentRefused(Refusal.TOTAL)
@@ -41,6 +44,8 @@ class Refunder:
         amount = left if payload.amount is None else payload.amount
         if not 0 < amount <= left:
             raise PaymentRefused(Refusal.REFUND_NOTHING)
+        if channel.book.charged < await self._claimer.worth_of_gas(REFUND_GAS):
+            raise PaymentRefused(Refusal.REFUND_SMALL)
         contract, config = self._chain.settlement, vouchers.chain_config(channel.config)
         calls = [contract.refund(config, amount)]
         if channel.unclaimed:

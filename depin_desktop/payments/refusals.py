@@ -38,6 +38,7 @@ class Refusal(StrEnum):
     CHAIN = _PREFIX + "channel_state_read_failed"
     REFUND_NOTHING = _PREFIX + "refund_no_balance"
     REFUND_FAILED = _PREFIX + "refund_transaction_failed"
+    REFUND_SMALL = _PREFIX + "refund_below_its_fee"
     BUSY = _PREFIX + "channel_busy"
     WITHDRAWING = _PREFIX + "withdrawal_pending"
     EXPOSURE = _PREFIX + "unclaimed_cap_reached"
@@ -83,6 +84,10 @@ EXPLANATIONS: dict[Refusal, tuple[str, str]] = {
     Refusal.CHAIN: ("The provider cannot reach the chain just now.", "Try again in a moment."),
     Refusal.REFUND_NOTHING: ("There is nothing left to return in this channel.", ""),
     Refusal.REFUND_FAILED: ("The refund was rejected by the chain.", "Withdraw from the channel yourself."),
+    Refusal.REFUND_SMALL: (
+        "What was paid in this channel is less than the fee of sending its rest back.",
+        "Go on using it, or withdraw from the channel yourself.",
+    ),
     Refusal.BUSY: (
         "Another request of this channel is still being served.",
         "Wait for its answer, or use another channel (another salt).",

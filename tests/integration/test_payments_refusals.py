@@ -19,7 +19,7 @@ from depin_desktop.chain.sender import Sender
 from depin_desktop.core.database import Database
 from depin_desktop.payments import headers as wire
 from depin_desktop.payments import vouchers
-from depin_desktop.payments.payer import PaymentFailed
+from depin_desktop.payments.payer import Budget, PaymentFailed
 from depin_desktop.payments.refusals import Refusal
 
 from .payment_shop import DELAY_S, Shop, customer_of, open_shop
@@ -294,6 +294,36 @@ async def test_requests_that_come_together_do_not_pass_the_cap_together(
         refused = [one for one in outcomes if isinstance(one, PaymentFailed)]
         assert {one.code for one in refused} <= {Refusal.EXPOSURE}
         assert shop.served == [100] * (1 + len(outcomes) - len(refused))
+
+
+async def test_who_buys_little_cannot_make_the_provider_burn_gas(
+    network: Network, tmp_path: Path, fund, new_account, chain: Chain
+) -> None:
+    price = int(await chain.rpc.request("eth_gasPrice"), 16)
+    dear = network.model_copy(update={"tokens_per_coin": 10**18 // (30_000 * price) * 100})  # a deposit costs about 430
+    account = await new_account(gas=0)
+    async with open_shop(dear, tmp_path, fund) as shop:
+
+        async def sent() -> int:
+            return int(await chain.rpc.request("eth_getTransactionCount", shop.operator.address, "latest"), 16)
+
+        async with customer_of(dear, tmp_path, account, Budget(limit=5000)) as thrifty:
+            with pytest.raises(PaymentFailed) as refused:
+                await thrifty.buy(shop, 100)
+            assert refused.value.code == "budget-exhausted"
+        assert await sent() == 0
+        async with customer_of(dear, tmp_path, account) as customer:
+            assert (await customer.buy(shop, 100)).status == 200
+            (channel,) = shop.paywall.store.channels.values()
+            assert channel.balance > 8000
+            assert await sent() == 1
+            with pytest.raises(PaymentFailed) as refused:
+                await customer.payer.reclaim(customer.session, f"{shop.url}1", shop.offer)
+            assert refused.value.code == Refusal.REFUND_SMALL
+            assert await sent() == 1
+            assert (await customer.buy(shop, 1000)).status == 200
+            left = channel.balance - 1100
+            assert await customer.payer.reclaim(customer.session, f"{shop.url}1", shop.offer) == left
 
 
 async def test_a_round_of_claiming_waits_for_its_fee_and_pays_out_in_one_transaction(
