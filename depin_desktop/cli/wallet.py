@@ -11,7 +11,7 @@ import click
 
 from depin_desktop.api.client import EngineClient, EngineUnreachable
 from depin_desktop.api.models import HistoryEntry, WalletStatus
-from depin_desktop.cli import spending
+from depin_desktop.cli import deposits, spending
 from depin_desktop.cli.output import Context, command, table
 from depin_desktop.cli.password import new_password, password_option, wallet_password
 from depin_desktop.core.units import format_tokens
@@ -20,6 +20,7 @@ from depin_desktop.core.units import format_tokens
 def register(root: click.Group) -> None:
     root.add_command(wallet)
     spending.register(wallet)
+    deposits.register(wallet)
 
 
 @click.group(invoke_without_command=True)

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from depin_desktop.customer.compute.client import ComputeClient
     from depin_desktop.customer.compute.scores import Scores
     from depin_desktop.customer.compute.session import Compute
+    from depin_desktop.customer.deposits import Returned
 
 DEFAULT_TERM_S = 30 * 86_400
 CHECKS = 0.5
@@ -237,6 +238,16 @@ class Customer:
             )
         await remove.remove(await self._connection.tools(), file)
         self._opened.pop(file.locator, None)
+
+    async def reclaim(self, providers: Collection[str] = ()) -> list[Returned]:
+        """Has what is not used of its deposits back from these providers, or from all where none are named.
+
+        Raises:
+            UserFacingError: the chain cannot be reached.
+        """
+        from depin_desktop.customer import deposits
+
+        return await deposits.reclaim(await self._connection.tools(), providers)
 
     async def _pieces(self, locator: str) -> StoredPieces:
         """A stored file with its manifest fetched; the last few are kept."""

@@ -21,6 +21,9 @@ PAYMENT_REQUIRED = "PAYMENT-REQUIRED"
 PAYMENT_SIGNATURE = "PAYMENT-SIGNATURE"
 PAYMENT_RESPONSE = "PAYMENT-RESPONSE"
 
+REFUND_PATH = "/payments/refund"
+"""Where a customer who wants nothing but its deposit back may ask for it; any paid resource serves as well."""
+
 SCHEME = "batch-settlement"
 VERSION = 2
 MAX_HEADER_BYTES = 16_384

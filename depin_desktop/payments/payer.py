@@ -28,8 +28,9 @@ from depin_desktop.net.offers import NodeOffer
 from depin_desktop.payments import headers as wire
 from depin_desktop.payments.payer_account import Account, Budget, Signed, TopUp, Wallet
 from depin_desktop.payments.payer_pool import Metered, Pool
+from depin_desktop.payments.payer_refunds import ask_all_back
 from depin_desktop.payments.payer_store import LEASE_S, LeaseLost, PayerStore
-from depin_desktop.payments.payer_terms import PaymentFailed, charged_by, required_of
+from depin_desktop.payments.payer_terms import PaymentFailed, charged_by, refused, required_of
 from depin_desktop.payments.refusals import Refusal, explain
 
 __all__ = ["Budget", "Payer", "PaymentFailed", "TopUp"]
@@ -133,7 +134,7 @@ class Payer:
             if isinstance(answer, aiohttp.ClientResponse):
                 return answer, signed
             asked = account.agree(answer, price)
-        raise _refused(account.provider, "payment-refused", "no payment was accepted.")
+        raise refused(account.provider, "payment-refused", "no payment was accepted.")
 
     # --- metered --------------------------------------------------------------------------------------------------
 
@@ -213,7 +214,7 @@ class Payer:
             signed = await account.sign(amount)
             if signed.channel != under_way.channel:  # the lease was lost meanwhile
                 account.give_back(signed)
-                raise _refused(account.provider, Refusal.CHANNEL_ID, explain(Refusal.CHANNEL_ID))
+                raise refused(account.provider, Refusal.CHANNEL_ID, explain(Refusal.CHANNEL_ID))
             under_way.total = signed.total
             call = functools.partial(session.request, "POST", url)
             headers = {wire.PAYMENT_SIGNATURE: signed.header}
@@ -225,40 +226,37 @@ class Payer:
                 reason = (await required_of(answer)).error or "payment-refused"
                 under_way.total = signed.total - signed.price
                 account.give_back(signed)
-                raise _refused(account.provider, reason, explain(reason))
+                raise refused(account.provider, reason, explain(reason))
             async with answer:
                 if signed.intent is not None:
                     await account.settle_intent(signed.intent)
                 if answer.status >= 400:
-                    raise _refused(account.provider, "payment-refused", f"it answered {answer.status}.")
+                    raise refused(account.provider, "payment-refused", f"it answered {answer.status}.")
 
     async def reclaim(self, session: aiohttp.ClientSession, url: str, provider: NodeOffer) -> int:
-        """Asks the provider to give the unused rest of this process's channel back; returns the base units returned.
+        """Asks the provider to give the unused rest of this customer's channels back; returns the base units returned.
 
-        Costs the customer nothing: the provider sends the transaction. Where it does not, the payer can still withdraw
-        by itself after the channel's delay.
+        Costs the customer nothing: the provider sends the transactions. Channels that are in use, here or in another
+        process, are left alone. Where the provider does not, `payer_refunds.withdraw` works without it.
+
+        Args:
+            url: any of the provider's paid resources, or `headers.REFUND_PATH`.
 
         Raises:
-            PaymentFailed: there is no channel, nothing is left in it, or the provider refuses.
+            PaymentFailed: there is no channel, nothing is left in any, or the provider refuses.
         """
-        account = self._accounts.setdefault(provider.owner, Account(self._wallet, provider))
-        async with account.lock:
-            if not await account.knows_terms(0):
-                raise _refused(provider, "no-channel", "there is no channel to it.")
-            for _ in range(ATTEMPTS):
-                total, header = await account.refund_request()
-                response = await session.request("GET", url, headers={wire.PAYMENT_SIGNATURE: header})
-                if response.status == 402:
-                    required = await required_of(response)
-                    if required.error == Refusal.TOTAL and await account.accept_count(required, total):
-                        continue
-                    code = required.error or "payment-refused"
-                    raise _refused(provider, code, explain(code))
-                async with response:
-                    before = account.channel
-                    after = await account.refresh()
-                    return (before.balance if before is not None else after.balance) - after.balance
-        raise _refused(provider, "payment-refused", "no refund was made.")
+        pool, own = self._pools.get(provider.owner), self._accounts.get(provider.owner)
+        known = [account for account in (own, *(pool.idle if pool else ())) if account and account.channel]
+        others: list[Account] = []
+        try:
+            for channel in await self.store.channels():
+                if channel.provider == provider.owner and await self.store.lease_one(channel.id):
+                    others.append(Account(self._wallet, provider, exclusive=True))
+                    others[-1].adopt(channel)
+            return await ask_all_back(provider, [*known, *others], session, url)
+        finally:
+            for account in others:
+                account.drop()
 
     async def _attempt(
         self, account: Account, price: int, expect: int, call: _Call, headers: dict[str, str]
@@ -313,7 +311,7 @@ async def _catch_up(account: Account, signed: Signed, required: wire.PaymentRequ
         if all(wrong):
             account.give_back(signed)  # another price than was signed for
         elif not await account.resync(signed, required):
-            raise _refused(account.provider, "payment-lost", "it was charged before, and its answer was lost.")
+            raise refused(account.provider, "payment-lost", "it was charged before, and its answer was lost.")
     elif code in (Refusal.BALANCE, Refusal.CHANNEL):
         account.give_back(signed)
         if account.channel is not None:
@@ -323,13 +321,4 @@ async def _catch_up(account: Account, signed: Signed, required: wire.PaymentRequ
     else:
         account.give_back(signed)
         if code not in (Refusal.DELAY, Refusal.RECEIVER, Refusal.AUTHORIZER, Refusal.DEPOSIT_SMALL):  # with new terms
-            raise _refused(account.provider, code or "payment-refused", explain(code))
-
-
-def _refused(provider: NodeOffer, code: str, reason: str) -> PaymentFailed:
-    return PaymentFailed(
-        f"The provider {provider.owner} refuses the payment: {reason}",
-        "Choose another provider.",
-        code=code,
-        status=402,
-    )
+            raise refused(account.provider, code or "payment-refused", explain(code))

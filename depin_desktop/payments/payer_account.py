@@ -143,6 +143,10 @@ class Account:
             if channel.usable:
                 return channel
 
+    def adopt(self, channel: PayerChannel) -> None:
+        """Uses this channel, which is leased to this process, under the terms that it was opened for."""
+        self.channel, self.way = channel, terms_of(self._network.chain_id, channel.config, 0)
+
     async def refresh(self) -> PayerChannel:
         """The channel with the chain's balance, counting at least what the chain says was claimed.
 

@@ -137,6 +137,22 @@ class PayerStore:
 
         return await self._database.run(work)
 
+    async def lease_one(self, channel: bytes) -> bool:
+        """Leases a channel to this process where nobody uses it; `let_go` frees it again."""
+        now = self._clock()
+
+        def work(connection: sqlite3.Connection) -> bool:
+            row = connection.execute(
+                "SELECT lease, lease_until FROM payer_channels WHERE id = ?", (channel,)
+            ).fetchone()
+            free = row["lease"] in ("", self._holder) or row["lease_until"] < now
+            if channel in self._in_use or not free:
+                return False
+            self._hold(connection, channel, now)
+            return True
+
+        return await self._database.run(work)
+
     def let_go(self, channel: bytes) -> None:
         """An account of this process uses the channel no more."""
         self._in_use.discard(channel)

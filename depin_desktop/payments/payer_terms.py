@@ -95,6 +95,16 @@ def same_terms(left: wire.ChannelConfig, right: wire.ChannelConfig) -> bool:
     return left.model_copy(update={"salt": right.salt}) == right
 
 
+def refused(provider: NodeOffer, code: str, reason: str) -> PaymentFailed:
+    """The error of a payment that a provider does not take; `reason` is a sentence."""
+    return PaymentFailed(
+        f"The provider {provider.owner} refuses the payment: {reason}",
+        "Choose another provider.",
+        code=code,
+        status=402,
+    )
+
+
 async def required_of(response: aiohttp.ClientResponse) -> wire.PaymentRequired:
     """The payment that a 402 answer asks for; closes the answer."""
     async with response:

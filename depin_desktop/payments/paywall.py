@@ -99,6 +99,15 @@ class Paywall:
     async def _weigh_fees(self) -> None:
         self._fee_floor = policy.deposit_floor(await self.claimer.worth_of_gas(DEPOSIT_GAS))
 
+    def routes(self) -> list[web.RouteDef]:
+        """What every provider serves beside its goods: `GET /payments/refund`."""
+
+        async def refund(request: web.Request) -> web.Response:
+            payment = await self.charge(request, 0, "refund")  # a refund ends in there
+            return web.Response(headers=payment.headers)
+
+        return [web.get(wire.REFUND_PATH, refund)]
+
     # --- charging -------------------------------------------------------------------------------------------------
 
     async def charge(self, request: web.Request, amount: int, description: str) -> Payment:

@@ -71,6 +71,7 @@ class Shop:
                 web.get("/goods/{price}", self.goods),
                 web.route("*", "/work/{ceiling}/{used}", self.work),
                 web.post("/pay/{more}", self.pay),
+                *self.paywall.routes(),
             ]
         )
         return app

@@ -73,6 +73,14 @@ async def test_a_stored_file_comes_back_and_the_provider_is_paid_what_the_chain_
         assert int(after["balance"]) + int(after["pending"]) > int(before["balance"])
         assert [file["locator"] for file in customer.cli("store", "ls")] == [locator]
 
+        # What was deposited for reading and not used comes back, to the unit.
+        budget = int(customer.cli("wallet")["spending_balance"])
+        (deposit,) = customer.cli("wallet", "deposits")
+        (returned,) = await asyncio.to_thread(customer.cli, "wallet", "reclaim")
+        assert (returned["provider"], returned["problem"]) == (deposit["provider"], "")
+        assert int(customer.cli("wallet")["spending_balance"]) == budget + int(returned["amount"])
+        assert customer.cli("wallet", "deposits") == []
+
 
 async def test_two_of_four_providers_die_and_the_file_comes_back(network: Path, tmp_path: Path) -> None:
     customer = Node(tmp_path / "customer")
