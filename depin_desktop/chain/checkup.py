@@ -72,7 +72,12 @@ async def _head(chain: Chain) -> Sequence[Finding]:
 
 async def _fees(chain: Chain) -> Sequence[Finding]:
     fees = await FeeOracle(chain.rpc).suggest()
-    return [Finding("fees", True, f"at most {fees.max_fee / 1e9:.3g} gwei per gas now")]
+    found = [Finding("fees", True, f"at most {fees.max_fee / 1e9:.3g} gwei per gas now")]
+    if not chain.network.private and not chain.network.tokens_per_coin:
+        found.append(
+            Finding("worth of gas", None, "nobody says what a coin is worth in tokens: only what presses is claimed")
+        )
+    return found
 
 
 async def _logs(chain: Chain) -> Sequence[Finding]:

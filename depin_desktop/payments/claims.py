@@ -166,7 +166,8 @@ class Claimer:
     async def fees(self) -> policy.ClaimFees:
         """What claiming costs now, in base units of the token."""
         fixed, each = await asyncio.gather(self.worth_of_gas(ROUND_GAS), self.worth_of_gas(CLAIM_GAS))
-        return policy.ClaimFees(fixed, each)
+        network = self._chain.network
+        return policy.ClaimFees(fixed, each, unknown=not (network.private or network.tokens_per_coin))
 
     async def worth_of_gas(self, gas: int) -> int:
         """Base units of the token that so much gas is worth now; 0 where it has no price."""

@@ -51,6 +51,7 @@ class ClaimFees:
 
     fixed: int = 0
     each: int = 0
+    unknown: bool = False  # gas costs something, and nobody has said what that is worth in tokens
 
     def of(self, channels: int) -> int:
         """The fee of one round with so many channels."""
@@ -85,7 +86,7 @@ def claim_reason(
         return ClaimReason.EXPOSURE
     if any(now - channel.since >= channel.withdraw_delay_s * policy.delay_share for channel in worth):
         return ClaimReason.AGE
-    if fee <= total * policy.max_fee_share:
+    if fee <= total * policy.max_fee_share and not fees.unknown:
         return ClaimReason.CHEAP
     return None
 

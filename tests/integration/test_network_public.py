@@ -17,7 +17,7 @@ from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.checkup import check
 from depin_desktop.chain.deploy import SETTLEMENT
 from depin_desktop.chain.founding import Terms, found
-from depin_desktop.chain.network import Network
+from depin_desktop.chain.network import Network, RelayerProfile
 from depin_desktop.chain.sender import Sender
 from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
@@ -87,8 +87,14 @@ async def test_a_provider_and_a_customer_trade_on_a_public_chain(tmp_path: Path,
             *("network", "deploy", "--rpc", anvil.url, "--ws", anvil.url.replace("http", "ws")),
             *("--key-file", str(key_file), "--out", str(profile), "--name", "Test Commons"),
             *("--hub", network.hub_urls[0], "--period", "3600", "--window", "600", "--confirmations", "1", "--json"),
+            *("--tokens-per-coin", "100", "--relayer", "https://relay.example/", "--relayer-address", CUSTOMER.address),
         )
         assert json.loads(deployed)["chain_id"] == CHAIN_ID
+        founded = Network.load(profile)
+        assert founded.fee_in_token(10**18) == 100 * TOKEN
+        assert founded.relayer == RelayerProfile(
+            url="https://relay.example", operator=CUSTOMER.address, payout=CUSTOMER.address
+        )
         added = await asyncio.to_thread(depin_json, "network", "add", str(profile), home=home.root)
         assert (added["name"], added["chain_id"], added["in_use"]) == ("test-commons", CHAIN_ID, True)
         findings = await asyncio.to_thread(depin_json, "network", "check", home=home.root)

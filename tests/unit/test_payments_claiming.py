@@ -54,6 +54,13 @@ def test_nothing_presses_enough_to_be_claimed_at_a_loss() -> None:
     assert reason(owing(10), owing(500)) == "cheap"
 
 
+def test_where_the_worth_of_gas_is_unknown_only_what_presses_is_claimed() -> None:
+    unknown = ClaimFees(unknown=True)
+    assert policy.claim_reason([owing(10**24)], RULES, unknown, now=1, draining=False) is None
+    assert policy.claim_reason([owing(10**24)], RULES, unknown, now=300, draining=False) == "age"
+    assert policy.claim_reason([owing(1, withdrawing=True)], RULES, unknown, now=1, draining=False) == "withdrawal"
+
+
 amounts = st.integers(0, 10**6)
 channels = st.lists(
     st.builds(
