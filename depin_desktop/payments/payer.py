@@ -26,7 +26,8 @@ from depin_desktop.core.database import Database
 from depin_desktop.core.tasks import Cycle, Tasks
 from depin_desktop.net.offers import NodeOffer
 from depin_desktop.payments import headers as wire
-from depin_desktop.payments.payer_account import Account, Budget, Signed, TopUp, Wallet
+from depin_desktop.payments.payer_account import Account, Signed
+from depin_desktop.payments.payer_deposits import Budget, TopUp, Wallet
 from depin_desktop.payments.payer_pool import Metered, Pool
 from depin_desktop.payments.payer_refunds import ask_all_back
 from depin_desktop.payments.payer_store import LEASE_S, LeaseLost, PayerStore

@@ -69,15 +69,7 @@ class Relay:
             UserFacingError: the fee is above its share of the amount ("price-changed"), the budget does not suffice, or
                 the relayer refuses or cannot be reached ("relay-failed").
         """
-        claims = tuple(
-            relay_wire.RelayedClaim(
-                config=channel.config,
-                max_claimable_amount=channel.book.signed,
-                signature=channel.signature,
-                total_claimed=channel.book.charged,
-            )
-            for channel in channels
-        )
+        claims = tuple(relay_wire.RelayedClaim.of(channel) for channel in channels)
         signature = typed_data.sign_claim_batch(self._operator, self._network, [claim.for_chain() for claim in claims])
         body = relay_wire.RelayRequest(claims=claims, signature=signature).model_dump_json(by_alias=True)
         most = int(sum(channel.unclaimed for channel in channels) * self._max_share)

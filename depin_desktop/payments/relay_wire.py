@@ -9,6 +9,7 @@ from pydantic import Field
 from depin_desktop.chain.bindings import settlement
 from depin_desktop.payments import headers as wire
 from depin_desktop.payments import vouchers
+from depin_desktop.payments.store import Channel
 
 PATH = "/relay/claims"
 MAX_CLAIMS = 40
@@ -21,6 +22,16 @@ class RelayedClaim(wire.Wire):
     max_claimable_amount: wire.Amount
     signature: wire.HexBytes
     total_claimed: wire.Amount
+
+    @staticmethod
+    def of(channel: Channel) -> RelayedClaim:
+        """The claim of everything charged under the channel's newest voucher."""
+        return RelayedClaim(
+            config=channel.config,
+            max_claimable_amount=channel.book.signed,
+            signature=channel.signature,
+            total_claimed=channel.book.charged,
+        )
 
     def for_chain(self) -> settlement.VoucherClaim:
         """The claim as the contract's binding takes it."""

@@ -140,16 +140,7 @@ async def test_one_voucher_that_the_chain_refuses_does_not_keep_the_others_from_
 
 
 async def test_a_batch_that_arrives_in_pieces_is_read_to_its_end_and_one_that_never_ends_is_not(scene: Scene) -> None:
-    channels = list(scene.provider.paywall.store.channels.values())
-    claims = tuple(
-        relay_wire.RelayedClaim(
-            config=one.config,
-            max_claimable_amount=one.book.signed,
-            signature=one.signature,
-            total_claimed=one.book.charged,
-        )
-        for one in channels
-    )
+    claims = tuple(relay_wire.RelayedClaim.of(one) for one in scene.provider.paywall.store.channels.values())
     signature = typed_data.sign_claim_batch(
         scene.provider.operator, scene.provider.chain.network, [claim.for_chain() for claim in claims]
     )
