@@ -42,7 +42,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "NotSeeded": ("Period {period} has no seed yet.", "Poke first."),
     "NothingToProve": ("The data set {set_id} has nothing to prove now.", ""),
     "AlreadyProven": ("The data set {set_id} is already proven for period {period}.", ""),
-    "BadProof": ("The proof of challenge {challenge} does not verify.", "Check the disk: stored bytes may be damaged."),
+    "BadProof": ("The proof of piece {piece_id} does not verify.", "Check the disk: stored bytes may be damaged."),
     "NotFaulted": ("The data set {set_id} did not fail in period {period}.", ""),
     "StillOpen": ("The data set {set_id} has not ended yet.", "Wait until it has ended."),
     "NothingOwed": ("Nothing is owed.", ""),

@@ -6,8 +6,11 @@ A leaf's hash is SHA-256 of its 256 bytes (the last leaf is filled up with zero 
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
+from itertools import pairwise
 
 LEAF = 256
 """Bytes in a leaf."""
@@ -46,23 +49,37 @@ def empty_node(level: int) -> bytes:
     return sha256(below + below).digest()
 
 
-def proof_size(leaves: int) -> int:
-    """Bytes of one leaf's proof: the leaf, then its siblings from the leaf upwards."""
-    return LEAF + HASH * depth(leaves)
-
-
 def layer_size(leaves: int) -> int:
     """Bytes of the cached layer: one hash for each 64 KiB, none for a piece that has at most one of them."""
     return 0 if leaves <= SPAN_LEAVES else HASH * -(-leaves // SPAN_LEAVES)
 
 
-def verify_leaf(root: bytes, leaves: int, index: int, proof: bytes) -> bool:
-    """Whether `proof` (leaf ‖ siblings upwards) shows that leaf `index` of `leaves` belongs to `root`."""
-    if not 0 <= index < leaves or len(proof) != proof_size(leaves):
+def split(opened: Sequence[int], level: int, index: int) -> tuple[Sequence[int], Sequence[int]]:
+    """The opened leaves below node `index` at `level`, which are below it: its left child's and its right child's."""
+    middle = bisect_left(opened, (2 * index + 1) << (level - 1))
+    return opened[:middle], opened[middle:]
+
+
+def verify_leaves(root: bytes, leaves: int, opened: Sequence[int], proof: bytes) -> bool:
+    """Whether `proof` shows that the `opened` leaves, ascending and each once, belong to `root` over `leaves`.
+
+    A proof is each leaf followed by the siblings on its way up, without those that follow from another opened leaf.
+    """
+    if not opened or opened[0] < 0 or opened[-1] >= leaves or any(a >= b for a, b in pairwise(opened)):
         return False
-    node = sha256(proof[:LEAF]).digest()
-    for offset in range(LEAF, len(proof), HASH):
-        sibling = proof[offset : offset + HASH]
-        node = sha256(sibling + node if index & 1 else node + sibling).digest()
-        index >>= 1
-    return node == root
+    cursor = 0
+
+    def take(length: int) -> bytes:
+        nonlocal cursor
+        cursor += length
+        return proof[cursor - length : cursor]
+
+    def node(level: int, index: int, below: Sequence[int]) -> bytes:
+        if level == 0:
+            return sha256(take(LEAF)).digest()
+        left, right = split(below, level, index)
+        first = node(level - 1, 2 * index, left) if left else b""
+        second = node(level - 1, 2 * index + 1, right) if right else take(HASH)
+        return sha256((first or take(HASH)) + second).digest()
+
+    return node(depth(leaves), 0, opened) == root and cursor == len(proof)

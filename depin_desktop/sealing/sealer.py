@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from depin_desktop.sealing.hashing import Hasher, best_hasher
-from depin_desktop.sealing.merkle import HASH, LEAF, SPAN, SPAN_LEAVES, SPAN_LEVELS, depth, empty_node, leaf_count
+from depin_desktop.sealing.merkle import (
+    HASH,
+    LEAF,
+    SPAN,
+    SPAN_LEAVES,
+    SPAN_LEVELS,
+    depth,
+    empty_node,
+    leaf_count,
+    split,
+)
 
 Buffer = bytes | bytearray | memoryview
 Read = Callable[[int, int], bytes]
@@ -87,26 +98,42 @@ def seal(data: Buffer) -> Seal:
     return sealer.finish()
 
 
-def prove_leaf(read: Read, leaves: int, index: int, layer: bytes = b"") -> bytes:
-    """The proof of one leaf: its 256 bytes, then its siblings from the leaf upwards.
+def prove_leaves(read: Read, leaves: int, opened: Sequence[int], layer: bytes = b"") -> bytes:
+    """The proof of some leaves of a piece, ascending and each once, as `verify_leaves` describes it.
 
-    Reads 64 KiB of the piece when `layer` is the one its seal came with, and all of it otherwise. What is returned
-    follows from the bytes that are there: check it with `verify_leaf` before relying on it.
+    Reads 64 KiB of the piece for each when `layer` is the one its seal came with, and all of it otherwise. What is
+    returned follows from the bytes that are there: check it with `verify_leaves` before relying on it.
 
     Raises:
-        IndexError: there is no leaf `index`.
+        IndexError: there is no such leaf, or they do not ascend.
     """
-    if not 0 <= index < leaves:
-        raise IndexError(f"leaf {index} of {leaves}")
+    if not opened or opened[0] < 0 or opened[-1] >= leaves or any(a >= b for a, b in pairwise(opened)):
+        raise IndexError(f"leaves {list(opened)} of {leaves}")
     hasher, height = best_hasher(), depth(leaves)
-    span, within = divmod(index, SPAN_LEAVES)
-    data = read(span * SPAN, SPAN)
-    leaf = data[within * LEAF : (within + 1) * LEAF].ljust(LEAF, b"\0")
-    lower = _siblings(hasher, _leaf_hashes(hasher, data), within, 0, min(height, SPAN_LEVELS))
-    if height <= SPAN_LEVELS:
-        return leaf + lower
-    layer = layer or read_layer(read, leaves)
-    return leaf + lower + _siblings(hasher, layer, span, SPAN_LEVELS, height)
+    spans: dict[int, tuple[bytes, list[bytes]]] = {}
+    for span in {index // SPAN_LEAVES for index in opened}:
+        data = read(span * SPAN, SPAN)
+        spans[span] = data, _rows(hasher, _leaf_hashes(hasher, data), 0, min(height, SPAN_LEVELS))
+    upper = _rows(hasher, layer or read_layer(read, leaves), SPAN_LEVELS, height) if height > SPAN_LEVELS else []
+
+    def node(level: int, index: int) -> bytes:
+        if level >= SPAN_LEVELS:
+            row = upper[level - SPAN_LEVELS]
+        else:
+            span, index = divmod(index, 1 << (SPAN_LEVELS - level))
+            row = spans[span][1][level]
+        return row[index * HASH : (index + 1) * HASH] or empty_node(level)
+
+    def shown(level: int, index: int, below: Sequence[int]) -> bytes:
+        if level == 0:
+            span, within = divmod(index, SPAN_LEAVES)
+            return spans[span][0][within * LEAF : (within + 1) * LEAF].ljust(LEAF, b"\0")
+        left, right = split(below, level, index)
+        first = shown(level - 1, 2 * index, left) if left else b""
+        second = shown(level - 1, 2 * index + 1, right) if right else node(level - 1, 2 * index + 1)
+        return first + second if left else second + node(level - 1, 2 * index)
+
+    return shown(height, 0, opened)
 
 
 def read_layer(read: Read, leaves: int) -> bytes:
@@ -137,11 +164,9 @@ def _root(hasher: Hasher, level: bytes, height: int, top: int) -> bytes:
     return level
 
 
-def _siblings(hasher: Hasher, level: bytes, index: int, height: int, top: int) -> bytes:
-    """The siblings on the way from node `index` at `height` to the root at `top`."""
-    path = bytearray()
-    for at in range(height, top):
-        sibling = (index ^ 1) * HASH
-        path += level[sibling : sibling + HASH] or empty_node(at)
-        level, index = _above(hasher, level, at), index >> 1
-    return bytes(path)
+def _rows(hasher: Hasher, level: bytes, height: int, top: int) -> list[bytes]:
+    """The row of nodes at `height` and those above it, to the one below `top`."""
+    rows = [level]
+    for at in range(height, top - 1):
+        rows.append(_above(hasher, rows[-1], at))
+    return rows

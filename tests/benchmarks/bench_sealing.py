@@ -22,7 +22,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from depin_desktop.sealing import leaf_count, prove_leaf, seal
+from depin_desktop.sealing import leaf_count, prove_leaves, seal
 from depin_desktop.sealing.hashing import PlainHasher, best_hasher
 from depin_desktop.services.storage.files import Marker, PieceFiles, PieceWriter
 from tests.benchmarks.table import Row
@@ -96,7 +96,7 @@ def measure(size: int, rounds: int, folder: Path) -> SealingFigures:
 
     flat, ours = rate(lambda: hashlib.sha256(data).digest()), rate(lambda: seal(data))
     middle = leaf_count(size) // 2
-    prove = rate(lambda: prove_leaf(read, sealed.leaf_count, middle, sealed.layer), 10**6)
+    prove = rate(lambda: prove_leaves(read, sealed.leaf_count, [middle], sealed.layer), 10**6)
     return SealingFigures(
         kernel=best_hasher().name,
         size_bytes=size,

@@ -35,7 +35,7 @@ def account(number: int) -> LocalAccount:
 
 
 def proof_of_leaf(set_id: bytes, leaf: bytes, challenges: int) -> Proof:
-    """The proof of a data set all of whose pieces are this one leaf."""
+    """The proof of a data set all of whose pieces are this one leaf; a leaf that is drawn twice counts once."""
     return Proof(set_id, leaf * challenges)
 
 

@@ -192,7 +192,8 @@ def test_a_refund(channel: bytes, nonce: int, amount: int) -> None:
 
 @given(word, word, address, address, uint(64), st.binary(max_size=65))
 def test_ids_and_nonces_are_plain_abi(first: bytes, salt: bytes, a: str, b: str, time: int, signature: bytes) -> None:
-    assert typed_data.data_set_id(a, b, salt) == keccak(encode(["address", "address", "bytes32"], [a, b, salt]))
+    whole = keccak(encode(["address", "address", "bytes32"], [a, b, salt]))
+    assert typed_data.data_set_id(a, b, salt) == whole[:16] + bytes(16)
     nonce = build_erc3009_deposit_nonce("0x" + first.hex(), "0x" + salt.hex())
     assert "0x" + typed_data.authorization_nonce(first, salt).hex() == nonce
     theirs = build_erc3009_collector_data(str(time), str(time + 1), "0x" + salt.hex(), "0x" + signature.hex())

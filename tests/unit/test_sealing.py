@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depin_desktop.sealing import LEAF, SPAN, Sealer, depth, leaf_count, prove_leaf, seal, verify_leaf
+from depin_desktop.sealing import LEAF, SPAN, Sealer, depth, leaf_count, prove_leaves, seal, verify_leaves
 from depin_desktop.sealing.hashing import Hasher, PlainHasher, agrees, best_hasher
 
 SIZES = [1, 255, 256, 257, 511, 512, 513, 3 * LEAF, SPAN - 1, SPAN, SPAN + 1, 2 * SPAN, 3 * SPAN - 5, 5 * SPAN + 77]
@@ -115,9 +115,9 @@ def test_every_leaf_proves_with_and_without_the_cached_layer(size: int, pick: fl
     data = noise(size)
     sealed = seal(data)
     index = int(pick * sealed.leaf_count)
-    proof = prove_leaf(reader(data), sealed.leaf_count, index, sealed.layer if cached else b"")
+    proof = prove_leaves(reader(data), sealed.leaf_count, [index], sealed.layer if cached else b"")
     assert len(proof) == 256 + 32 * depth(sealed.leaf_count)
-    assert verify_leaf(sealed.root, sealed.leaf_count, index, proof)
+    assert verify_leaves(sealed.root, sealed.leaf_count, [index], proof)
     assert reference_verify(sealed.root, sealed.leaf_count, index, proof)
 
 
@@ -127,23 +127,48 @@ def test_a_single_flipped_bit_is_refused(leaves: int, pick: float, data: st.Data
     piece = noise(leaves * LEAF - 3)
     sealed = seal(piece)
     index = int(pick * leaves)
-    proof = bytearray(prove_leaf(reader(piece), leaves, index, sealed.layer))
+    proof = bytearray(prove_leaves(reader(piece), leaves, [index], sealed.layer))
     bit = data.draw(st.integers(0, len(proof) * 8 - 1))
     proof[bit // 8] ^= 1 << bit % 8
-    assert not verify_leaf(sealed.root, leaves, index, bytes(proof))
+    assert not verify_leaves(sealed.root, leaves, [index], bytes(proof))
+
+
+def needed(levels: list[list[bytes]], opened: list[int]) -> int:
+    """Siblings that the opened leaves need: on every level the nodes beside theirs that are not theirs."""
+    nodes, count = set(opened), 0
+    for _ in levels[:-1]:
+        count += sum(node ^ 1 not in nodes for node in nodes)
+        nodes = {node >> 1 for node in nodes}
+    return count
+
+
+@settings(deadline=None, max_examples=120)
+@given(leaves=st.integers(1, 900), picks=st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=6))
+def test_several_leaves_share_what_leads_to_the_root(leaves: int, picks: list[float]):
+    piece = noise(leaves * LEAF - 7)
+    sealed, levels = seal(piece), reference_tree(piece)
+    opened = sorted({int(pick * leaves) for pick in picks})
+    proof = prove_leaves(reader(piece), leaves, opened, sealed.layer)
+    assert len(proof) == 256 * len(opened) + 32 * needed(levels, opened)
+    assert verify_leaves(sealed.root, leaves, opened, proof)
+    # With one leaf open the proof is the plain path; of several, the last leaf's way is whole above where they meet.
+    assert proof.startswith(piece[256 * opened[0] : 256 * opened[0] + 249])
+    for wrong in ([*opened, opened[-1]], [at + 1 for at in opened], opened[1:], opened[::-1] if opened[1:] else [-1]):
+        assert not verify_leaves(sealed.root, leaves, wrong, proof)
 
 
 def test_wrong_index_length_and_range_are_refused():
     piece = noise(5 * LEAF)
     sealed = seal(piece)
-    proof = prove_leaf(reader(piece), 5, 3)
-    assert verify_leaf(sealed.root, 5, 3, proof)
-    assert not verify_leaf(sealed.root, 5, 2, proof)
-    assert not verify_leaf(sealed.root, 5, 3, proof[:-1])
-    assert not verify_leaf(sealed.root, 5, 3, proof + bytes(32))
-    assert not verify_leaf(sealed.root, 5, 8, proof)
-    with pytest.raises(IndexError):
-        prove_leaf(reader(piece), 5, 5)
+    proof = prove_leaves(reader(piece), 5, [3])
+    assert verify_leaves(sealed.root, 5, [3], proof)
+    assert not verify_leaves(sealed.root, 5, [2], proof)
+    assert not verify_leaves(sealed.root, 5, [3], proof[:-1])
+    assert not verify_leaves(sealed.root, 5, [3], proof + bytes(32))
+    assert not verify_leaves(sealed.root, 5, [8], proof)
+    for wrong in ([5], [], [-1, 2], [2, 2], [3, 1]):
+        with pytest.raises(IndexError):
+            prove_leaves(reader(piece), 5, wrong)
 
 
 def test_a_proof_reads_one_span_of_the_piece():
@@ -155,7 +180,7 @@ def test_a_proof_reads_one_span_of_the_piece():
         asked.append((offset, length))
         return data[offset : offset + length]
 
-    prove_leaf(read, sealed.leaf_count, 700, sealed.layer)
+    prove_leaves(read, sealed.leaf_count, [700], sealed.layer)
     assert asked == [(2 * SPAN, SPAN)]
 
 

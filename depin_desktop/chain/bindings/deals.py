@@ -6,7 +6,7 @@ Prices in base units per 256-byte leaf and period, times in Unix seconds, set id
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, cast
 
@@ -45,14 +45,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Proof:
-    """One data set's proof: for each challenge in order the leaf, then its siblings upwards."""
+    """One data set's proof: for its challenges in order the leaf, then the siblings that do not follow from others."""
 
     set_id: bytes
     data: bytes
-
-    def abi(self) -> tuple[Any, ...]:
-        """The tuple that the contract takes."""
-        return (self.set_id, self.data)
 
 
 @dataclass(frozen=True)
@@ -134,7 +130,7 @@ class StorageDeals(Contract):
         return PieceState(root, leaf_count, live)
 
     async def challenges(self, set_id: bytes) -> tuple[Challenge, ...]:
-        """This period's challenges; empty until the seed is fixed."""
+        """This period's challenges, ascending and each once; empty until the seed is fixed."""
         pieces, leaves = await self._view("challenges", set_id, now=True)
         return tuple(Challenge(piece, leaf) for piece, leaf in zip(pieces, leaves, strict=True))
 
@@ -197,7 +193,9 @@ class StorageDeals(Contract):
         return self._call("poke")
 
     def prove(self, proofs: Sequence[Proof]) -> Call:
-        return self._call("prove", [proof.abi() for proof in proofs])
+        """Proofs of several data sets, packed behind the selector: the contract itself finds where each one ends."""
+        call = self._call("prove")
+        return replace(call, data=call.data + b"".join(proof.set_id[:16] + proof.data for proof in proofs))
 
     def report_fault(self, set_id: bytes, period: int) -> Call:
         return self._call("reportFault", set_id, period)

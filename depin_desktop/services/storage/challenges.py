@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from depin_desktop.chain.bindings.deals import Challenge, Proof
-from depin_desktop.sealing import prove_leaf, verify_leaf
+from depin_desktop.sealing import prove_leaves, verify_leaves
 from depin_desktop.sealing.merkle import layer_size
 from depin_desktop.sealing.sealer import read_layer
 from depin_desktop.services.storage.deal_store import SetPiece
@@ -23,7 +23,7 @@ class Unprovable(Exception):
 
 
 async def answer(pieces: Pieces, set_id: bytes, placed: dict[int, SetPiece], asked: Sequence[Challenge]) -> Proof:
-    """The proof of one data set: for each challenge its leaf and siblings, one after the other.
+    """The proof of one data set, whose challenges ascend: piece after piece, what shows its challenged leaves.
 
     Raises:
         Unprovable: a piece is lost, damaged, or on a disk that is away.
@@ -34,12 +34,11 @@ async def answer(pieces: Pieces, set_id: bytes, placed: dict[int, SetPiece], ask
     shown = await asyncio.gather(
         *(_answer_for(pieces, placed.get(piece), indexes) for piece, indexes in leaves.items())
     )
-    by_piece = dict(zip(leaves, shown, strict=True))
-    return Proof(set_id, b"".join(by_piece[challenge.piece_id].pop(0) for challenge in asked))
+    return Proof(set_id, b"".join(shown))
 
 
-async def _answer_for(pieces: Pieces, place: SetPiece | None, indexes: list[int]) -> list[bytes]:
-    """The proofs of several leaves of one piece."""
+async def _answer_for(pieces: Pieces, place: SetPiece | None, indexes: list[int]) -> bytes:
+    """The proof of some leaves of one piece."""
     if place is None:
         raise Unprovable("a piece of the data set is not known here")
     name = f"piece {place.root[:12]}…"
@@ -48,20 +47,20 @@ async def _answer_for(pieces: Pieces, place: SetPiece | None, indexes: list[int]
         raise Unprovable(f"{name} is lost, or its disk is away")
     piece, folder = held
     try:
-        proofs = await folder.run(lambda: _prove(folder, piece, place.leaf_count, indexes))
+        proof = await folder.run(lambda: _prove(folder, piece, place.leaf_count, indexes))
     except FileNotFoundError as error:
         await pieces.unfit(piece, PieceState.LOST, "its file is gone")
         raise Unprovable(f"{name} is gone") from error
     except OSError as error:
         raise Unprovable(f"{name} cannot be read ({error})") from error
-    if proofs is None:
+    if proof is None:
         await pieces.unfit(piece, PieceState.DAMAGED, "its bytes are not those that came. Check the disk")
         raise Unprovable(f"{name} is damaged")
-    return proofs
+    return proof
 
 
-def _prove(folder: Folder, piece: Piece, leaves: int, indexes: list[int]) -> list[bytes] | None:
-    """The leaves' proofs, None when the bytes on disk do not give the root. A damaged cached layer is rebuilt."""
+def _prove(folder: Folder, piece: Piece, leaves: int, indexes: list[int]) -> bytes | None:
+    """The leaves' proof, None when the bytes on disk do not give the root. A damaged cached layer is rebuilt."""
     root = bytes.fromhex(piece.root)
     with folder.files.open_piece(piece.root) as file:
 
@@ -69,18 +68,17 @@ def _prove(folder: Folder, piece: Piece, leaves: int, indexes: list[int]) -> lis
             file.seek(offset)
             return file.read(length)
 
-        def prove(layer: bytes) -> list[bytes] | None:
-            proofs = [prove_leaf(read, leaves, index, layer) for index in indexes]
-            right = all(verify_leaf(root, leaves, at, proof) for at, proof in zip(indexes, proofs, strict=True))
-            return proofs if right else None
+        def prove(layer: bytes) -> bytes | None:
+            proof = prove_leaves(read, leaves, indexes, layer)
+            return proof if verify_leaves(root, leaves, indexes, proof) else None
 
         cached = folder.files.read_layer(piece.root)
         fits = len(cached) == layer_size(leaves)
-        if fits and (proofs := prove(cached)) is not None:
-            return proofs
+        if fits and (proof := prove(cached)) is not None:
+            return proof
         layer = read_layer(read, leaves)
-        if layer == cached or (proofs := prove(layer)) is None:
+        if layer == cached or (proof := prove(layer)) is None:
             return None
         log.warning("the cached layer of piece %s was damaged; it is written again", piece.root)
         folder.files.write_layer(piece.root, layer)
-        return proofs
+        return proof

@@ -104,11 +104,12 @@ abstract contract DataSets is IStorageDeals {
         uint256 range = rolled ? set.challengeRange : set.leafCount - _dueRemovals(setId, set);
         if (seed == 0 || range == 0 || period >= _end(set)) return (pieceIds, leafIndexes);
 
-        pieceIds = new uint64[](CHALLENGES);
-        leafIndexes = new uint64[](CHALLENGES);
-        for (uint256 i = 0; i < CHALLENGES; ++i) {
-            uint256 index = _challenge(seed, setId, i, range);
-            (pieceIds[i], leafIndexes[i]) = _locate(setId, set, rolled ? index : _skipDueRemovals(setId, set, index));
+        uint256[] memory drawn = _draw(seed, setId, range);
+        pieceIds = new uint64[](drawn.length);
+        leafIndexes = new uint64[](drawn.length);
+        for (uint256 i = 0; i < drawn.length; ++i) {
+            uint256 index = rolled ? drawn[i] : _skipDueRemovals(setId, set, drawn[i]);
+            (pieceIds[i], leafIndexes[i]) = _locate(setId, set, index);
         }
     }
 
@@ -137,7 +138,7 @@ abstract contract DataSets is IStorageDeals {
     }
 
     function dataSetId(Terms calldata terms) public pure returns (bytes32) {
-        return keccak256(abi.encode(terms.customer, terms.provider, terms.salt));
+        return bytes16(keccak256(abi.encode(terms.customer, terms.provider, terms.salt)));
     }
 
     // --- from one period to the next ---
@@ -186,14 +187,35 @@ abstract contract DataSets is IStorageDeals {
         return period < NEVER ? uint40(period) : NEVER;
     }
 
-    /// keccak256(abi.encode(seed, setId, i)) % range
-    function _challenge(bytes32 seed, bytes32 setId, uint256 i, uint256 range) internal pure returns (uint256 index) {
+    /// The leaves that the seed asks for, ascending and each once: keccak256(abi.encode(seed, setId, i)) % range for
+    /// every i < CHALLENGES.
+    function _draw(bytes32 seed, bytes32 setId, uint256 range) internal pure returns (uint256[] memory drawn) {
+        drawn = new uint256[](CHALLENGES);
         assembly ("memory-safe") {
             let input := mload(0x40) // used and forgotten: the pointer is not moved
             mstore(input, seed)
             mstore(add(input, 32), setId)
-            mstore(add(input, 64), i)
-            index := mod(keccak256(input, 96), range)
+            let items := add(drawn, 32)
+            let end := items
+            mstore(drawn, 0) // less than no index: insertion stops there at the latest
+            for { let i := 0 } lt(i, CHALLENGES) { i := add(i, 1) } {
+                mstore(add(input, 64), i)
+                let index := mod(keccak256(input, 96), range)
+                let place := end
+                for {} gt(mload(sub(place, 32)), index) { place := sub(place, 32) } {
+                    mstore(place, mload(sub(place, 32)))
+                }
+                mstore(place, index)
+                end := add(end, 32)
+            }
+            let kept := items
+            for { let item := add(items, 32) } lt(item, end) { item := add(item, 32) } {
+                if iszero(eq(mload(item), mload(kept))) {
+                    kept := add(kept, 32)
+                    mstore(kept, mload(item))
+                }
+            }
+            mstore(drawn, shr(5, sub(kept, drawn)))
         }
     }
 

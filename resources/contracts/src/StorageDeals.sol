@@ -35,7 +35,7 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
 
     uint256 public constant MAX_PROOFS = 32; // sets per call
     uint256 public constant MAX_PIECES = 256; // per call
-    uint64 public constant MAX_PIECE_LEAVES = 1 << 40; // 256 TiB
+    uint64 public constant MAX_PIECE_LEAVES = 1 << 22; // 1 GiB: bounds what a proof costs and reads
     uint256 public constant FAULT_PERIODS = 10; // a fault costs the pay of so many periods
     uint64 public constant REPORT_PERIODS = 255; // how long a fault can be reported
 
@@ -182,23 +182,27 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
         emit Seeded(period, seed);
     }
 
-    function prove(Proof[] calldata proofs) external {
-        if (proofs.length > MAX_PROOFS) revert TooMany(proofs.length, MAX_PROOFS);
+    function prove() external {
         uint64 period = currentPeriod();
         bytes32 seed = seedOf[period];
         if (seed == 0) revert NotSeeded(period);
         address provider = REGISTRY.ownerOfOperator(msg.sender);
 
         uint128 earned;
-        for (uint256 i = 0; i < proofs.length; ++i) {
-            bytes32 setId = proofs[i].setId;
+        uint256 cursor = 4; // behind the selector
+        for (uint256 proofs = 0; cursor < msg.data.length; ++proofs) {
+            if (proofs == MAX_PROOFS) revert TooMany(proofs + 1, MAX_PROOFS);
+            bytes32 setId;
+            assembly ("memory-safe") {
+                setId := and(calldataload(cursor), not(0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF))
+            }
             Set storage set = _known(setId);
             if (set.provider != provider) revert NotOperator(msg.sender);
             _roll(setId, set);
             uint256 range = set.challengeRange;
             if (range == 0 || period >= _end(set)) revert NothingToProve(setId);
             if (isProven(setId, period)) revert AlreadyProven(setId, period);
-            _verify(setId, seed, range, set.pieceCount, proofs[i].data);
+            cursor = _verify(setId, _draw(seed, setId, range), set.pieceCount, cursor + 16);
             earned += _book(setId, set, period, range);
         }
         owed[provider] += earned;
@@ -232,25 +236,29 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
 
     // --- helpers ---
 
-    /// Every challenge in order: its leaf and siblings, and nothing after the last.
-    function _verify(bytes32 setId, bytes32 seed, uint256 range, uint256 pieceCount, bytes calldata data) private view {
+    /// Checks, piece by piece, what the calldata at `cursor` shows of the drawn leaves; returns where it ends.
+    function _verify(bytes32 setId, uint256[] memory drawn, uint256 pieceCount, uint256 cursor)
+        private
+        view
+        returns (uint256)
+    {
         PieceTree.Tree storage tree = _trees[setId];
         mapping(uint256 pieceId => bytes32) storage roots = _roots[setId];
         uint256 levels = PieceTree.height(pieceCount);
-        uint256 cursor;
-        uint256 end;
-        assembly ("memory-safe") {
-            cursor := data.offset
-            end := add(cursor, data.length)
+        uint256 count = drawn.length;
+        uint256 next;
+        unchecked {
+            for (uint256 first = 0; first < count; first = next) {
+                (uint256 id, uint256 leaf, uint256 leaves) = tree.find(drawn[first], levels);
+                uint256 start = drawn[first] - leaf;
+                next = first + 1;
+                while (next < count && drawn[next] < start + leaves) ++next;
+                bytes32 root;
+                (root, cursor) = PossessionProof.rootOf(cursor, drawn, first, next, start, PossessionProof.depth(leaves));
+                if (root != roots[id] || cursor > msg.data.length) revert BadProof(setId, id);
+            }
         }
-        for (uint256 i = 0; i < CHALLENGES; ++i) {
-            (uint256 id, uint256 leaf, uint256 leaves) = tree.find(_challenge(seed, setId, i, range), levels);
-            uint256 depth = PossessionProof.depth(leaves);
-            uint256 next = cursor + PossessionProof.LEAF_BYTES + 32 * depth;
-            if (next > end || PossessionProof.rootOf(cursor, leaf, depth) != roots[id]) revert BadProof(setId, i);
-            cursor = next;
-        }
-        if (cursor != end) revert BadProof(setId, CHALLENGES);
+        return cursor;
     }
 
     function _book(bytes32 setId, Set storage set, uint64 period, uint256 range) private returns (uint128 pay) {

@@ -102,22 +102,38 @@ contract PieceTreeTest {
 
     // --- Merkle paths ---
 
-    function rootOf(bytes calldata data, uint256 index, uint256 levels) external view returns (bytes32) {
-        uint256 offset;
+    /// The root that `data` leads to, when it is used up.
+    function rootOf(bytes calldata data, uint256[] memory opened, uint256 start, uint256 levels)
+        external
+        view
+        returns (bytes32 root)
+    {
+        uint256 from;
         assembly ("memory-safe") {
-            offset := data.offset
+            from := data.offset
         }
-        return PossessionProof.rootOf(offset, index, levels);
+        uint256 end;
+        (root, end) = PossessionProof.rootOf(from, opened, 0, opened.length, start, levels);
+        vm.assertEq(end, from + data.length);
     }
 
-    function testFuzz_EveryLeafOfEverySizeLeadsToTheRoot(uint256 leaves, uint256 index) public view {
+    function testFuzz_EveryChoiceOfLeavesOfEverySizeLeadsToTheRoot(uint256 leaves, uint256 choice) public view {
         leaves = bound(leaves, 1, 40);
-        index = bound(index, 0, leaves - 1);
+        uint256 start = choice >> 200;
+        choice = bound(choice, 1, 2 ** leaves - 1); // bit by leaf
+        uint64[] memory places = new uint64[](leaves);
+        uint256[] memory opened = new uint256[](leaves);
+        uint256 count = 0;
+        for (uint256 i = 0; i < leaves; ++i) {
+            if (choice & (1 << i) != 0) (places[count], opened[count++]) = (uint64(i), start + i);
+        }
+        assembly ("memory-safe") {
+            mstore(places, count)
+            mstore(opened, count)
+        }
         uint256 levels = PossessionProof.depth(leaves);
         vm.assertEq(levels, Trees.depth(leaves));
-        vm.assertEq(
-            this.rootOf(Trees.proof(1, leaves, index), index, levels), Trees.node(1, leaves, Trees.depth(leaves), 0)
-        );
+        vm.assertEq(this.rootOf(Trees.proof(1, leaves, places), opened, start, levels), Trees.node(1, leaves, levels, 0));
     }
 
     /// bytes(i % 251 for i in range(600)), hashed with Python's hashlib: three leaves, the last one zero-padded.
@@ -135,7 +151,9 @@ contract PieceTreeTest {
             hashes[i] = sha256(leaf);
             if (i == 2) {
                 bytes memory proof = bytes.concat(leaf, bytes32(0), sha256(abi.encode(hashes[0], hashes[1])));
-                vm.assertEq(this.rootOf(proof, 2, 2), VECTOR);
+                uint256[] memory third = new uint256[](1);
+                third[0] = 2;
+                vm.assertEq(this.rootOf(proof, third, 0, 2), VECTOR);
             }
         }
     }

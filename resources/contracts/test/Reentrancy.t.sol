@@ -116,11 +116,7 @@ contract ReentrancyTest is World {
         toNextPeriod();
         toWindow();
         deals.poke();
-        bytes memory data;
-        for (uint256 i = 0; i < 5; ++i) {
-            data = bytes.concat(data, Trees.proof(0, 1, 0));
-        }
-        prove(setId, data);
+        prove(setId, Trees.proof(0, 1, 0));
         return deals.owed(provider);
     }
 }

@@ -32,7 +32,7 @@ contract StorageDealsTest is World {
         vm.assertEq(set.price, PRICE);
         vm.assertEq(set.expires, START + 365 days);
         vm.assertEq(set.endsAfter, type(uint64).max);
-        vm.assertEq(id, keccak256(abi.encode(customer, provider, bytes32("salt"))));
+        vm.assertEq(id, bytes16(keccak256(abi.encode(customer, provider, bytes32("salt")))));
     }
 
     function test_ASetIsOpenedOnce() public {
@@ -149,7 +149,7 @@ contract StorageDealsTest is World {
         for (uint256 i = 0; i < 3; ++i) {
             IStorageDeals.Piece[] memory added = pieces(3, 2);
             if (i == 0) added[1].root = 0;
-            else added[1].leafCount = i == 1 ? 0 : (1 << 40) + 1;
+            else added[1].leafCount = i == 1 ? 0 : (1 << 22) + 1;
             bytes memory signature = signAdd(id, 0, added);
             vm.prank(operator);
             vm.expectRevert(abi.encodeWithSelector(IStorageDeals.BadPiece.selector, 1));
@@ -163,9 +163,6 @@ contract StorageDealsTest is World {
         vm.prank(operator);
         vm.expectRevert(abi.encodeWithSelector(IStorageDeals.TooMany.selector, 257, 256));
         deals.add(id, many, 0, signature);
-        IStorageDeals.Proof[] memory proofs = new IStorageDeals.Proof[](33);
-        vm.expectRevert(abi.encodeWithSelector(IStorageDeals.TooMany.selector, 33, 32));
-        deals.prove(proofs);
     }
 
     // --- removing ---

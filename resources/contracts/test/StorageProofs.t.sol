@@ -36,18 +36,13 @@ contract StorageProofsTest is World {
     /// The true answer to this period's challenges.
     function answer() private view returns (bytes memory data) {
         (uint64[] memory ids, uint64[] memory leaves) = deals.challenges(id);
-        for (uint256 i = 0; i < ids.length; ++i) {
-            data = bytes.concat(data, Trees.proof(ids[i], sizes[ids[i]], leaves[i]));
-        }
+        return Trees.answer(ids, leaves, sizes);
     }
 
     function expectProofRefused(bytes memory data, bytes memory reason) private {
-        IStorageDeals.Proof[] memory proofs = new IStorageDeals.Proof[](1);
-        proofs[0] = IStorageDeals.Proof(id, data);
-        vm.prank(operator);
         if (reason.length == 4) vm.expectPartialRevert(bytes4(reason));
         else vm.expectRevert(reason);
-        deals.prove(proofs);
+        prove(id, data);
     }
 
     // --- the ordinary course ---
@@ -83,10 +78,17 @@ contract StorageProofsTest is World {
         vm.assertEq(deals.seedOf(period()), seed);
         (uint64[] memory ids, uint64[] memory leaves) = deals.challenges(id);
         uint256[3] memory starts = [uint256(0), 7, 8];
+        uint256 asked = 0; // as a set: bit by leaf
         for (uint256 i = 0; i < 5; ++i) {
-            uint256 index = uint256(keccak256(abi.encode(seed, id, i))) % 24;
-            vm.assertEq(starts[ids[i]] + leaves[i], index);
+            asked |= 1 << (uint256(keccak256(abi.encode(seed, id, i))) % 24);
         }
+        uint256 given = 0;
+        for (uint256 i = 0; i < ids.length; ++i) {
+            uint256 bit = 1 << (starts[ids[i]] + leaves[i]);
+            vm.assertLt(given, bit); // ascending, each once
+            given |= bit;
+        }
+        vm.assertEq(given, asked);
     }
 
     function test_TheSeedIsFixedOnceInTheWindow() public {
@@ -172,11 +174,8 @@ contract StorageProofsTest is World {
         toNextPeriod();
         draw();
         bytes memory data = answer();
-        IStorageDeals.Proof[] memory twice = new IStorageDeals.Proof[](2);
-        twice[0] = twice[1] = IStorageDeals.Proof(id, data);
-        vm.prank(operator);
         vm.expectRevert(abi.encodeWithSelector(IStorageDeals.AlreadyProven.selector, id, 1));
-        deals.prove(twice);
+        proveAs(operator, bytes.concat(bytes16(id), data, bytes16(id), data));
         prove(id, data);
         expectProofRefused(data, abi.encodeWithSelector(IStorageDeals.AlreadyProven.selector, id, 1));
         toNextPeriod();
@@ -184,17 +183,35 @@ contract StorageProofsTest is World {
         expectProofRefused(data, abi.encodePacked(IStorageDeals.BadProof.selector)); // a replay
     }
 
+    function test_OneCallTakesThirtyTwoSets() public {
+        bytes memory proofs;
+        bytes memory one;
+        for (uint256 i = 0; i < 33; ++i) {
+            bytes32 tiny = openSet(PRICE, bytes32(i));
+            fundSet(tiny, 1e18, "fund");
+            IStorageDeals.Piece[] memory added = new IStorageDeals.Piece[](1);
+            added[0] = Trees.piece(i, 1);
+            addPieces(tiny, added);
+            one = bytes.concat(bytes16(tiny), Trees.proof(i, 1, 0));
+            if (i < 32) proofs = bytes.concat(proofs, one);
+        }
+        toNextPeriod();
+        draw();
+        vm.expectRevert(abi.encodeWithSelector(IStorageDeals.TooMany.selector, 33, 32));
+        proveAs(operator, bytes.concat(proofs, one));
+        proveAs(operator, proofs);
+        vm.assertEq(deals.owed(provider), 32 * PRICE);
+    }
+
     function test_OnlyTheSetsOperatorProves() public {
         toNextPeriod();
         draw();
-        IStorageDeals.Proof[] memory proofs = new IStorageDeals.Proof[](1);
-        proofs[0] = IStorageDeals.Proof(id, answer());
+        bytes memory proofs = bytes.concat(bytes16(id), answer());
         enrol(address(1), address(11), payout, "one", MIN_STAKE);
         address[3] memory callers = [provider, stranger, address(11)];
         for (uint256 i = 0; i < 3; ++i) {
-            vm.prank(callers[i]);
             vm.expectRevert(abi.encodeWithSelector(IStorageDeals.NotOperator.selector, callers[i]));
-            deals.prove(proofs);
+            proveAs(callers[i], proofs);
         }
     }
 
@@ -213,7 +230,7 @@ contract StorageProofsTest is World {
         bytes memory data = answer();
         length = bound(length, 0, data.length - 1);
         bytes memory longer = bytes.concat(data, new bytes(1 + (length % 64)));
-        expectProofRefused(longer, abi.encodeWithSelector(IStorageDeals.BadProof.selector, id, 5));
+        expectProofRefused(longer, abi.encodePacked(IStorageDeals.UnknownSet.selector));
         assembly ("memory-safe") {
             mstore(data, length)
         }
@@ -225,14 +242,11 @@ contract StorageProofsTest is World {
         toNextPeriod();
         draw();
         (uint64[] memory ids, uint64[] memory leaves) = deals.challenges(id);
-        bytes memory data;
-        bool changed = false;
-        for (uint256 i = 0; i < 5; ++i) {
-            uint256 other = (leaves[i] + shift) % sizes[ids[i]];
-            changed = changed || other != leaves[i];
-            data = bytes.concat(data, Trees.proof(ids[i], sizes[ids[i]], other));
+        for (uint256 i = 0; i < leaves.length; ++i) {
+            leaves[i] = uint64((leaves[i] + shift) % sizes[ids[i]]);
         }
-        vm.assume(changed);
+        bytes memory data = Trees.answer(ids, leaves, sizes);
+        vm.assume(keccak256(data) != keccak256(answer()));
         expectProofRefused(data, abi.encodePacked(IStorageDeals.BadProof.selector));
     }
 
@@ -268,7 +282,7 @@ contract StorageProofsTest is World {
         draw();
         vm.assertEq(deals.dataSet(id).challengeRange, leaves);
         (uint64[] memory ids,) = deals.challenges(id);
-        for (uint256 i = 0; i < 5; ++i) {
+        for (uint256 i = 0; i < ids.length; ++i) {
             (, bool live) = deals.piece(id, ids[i]);
             vm.assertTrue(live);
         }

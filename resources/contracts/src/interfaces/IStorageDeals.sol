@@ -41,12 +41,6 @@ interface IStorageDeals {
         Prove // the seed is fixed: prove before the deadline
     }
 
-    /// One data set's proof: for each of the CHALLENGES in order, leaf (256 bytes) then siblings from the leaf upwards.
-    struct Proof {
-        bytes32 setId;
-        bytes data;
-    }
-
     event Opened(
         bytes32 indexed setId, address indexed customer, address indexed provider, uint128 price, uint64 expires
     );
@@ -80,7 +74,7 @@ interface IStorageDeals {
     error NotSeeded(uint64 period);
     error NothingToProve(bytes32 setId);
     error AlreadyProven(bytes32 setId, uint64 period);
-    error BadProof(bytes32 setId, uint256 challenge);
+    error BadProof(bytes32 setId, uint256 pieceId);
     error NotFaulted(bytes32 setId, uint64 period);
     error StillOpen(bytes32 setId);
     error NothingOwed();
@@ -101,8 +95,10 @@ interface IStorageDeals {
     /// Takes effect when the current period ends. By the customer, or anyone with the customer's signature.
     function scheduleRemovals(bytes32 setId, uint64[] calldata pieceIds, bytes calldata customerSignature) external;
     function poke() external;
-    /// By the operator; every set's proof for the current period.
-    function prove(Proof[] calldata proofs) external;
+    /// By the operator: proofs for the current period, packed behind the selector with nothing between them, as calldata
+    /// is what they cost. Each is a set's id (its 16 bytes), then for each of its `challenges` in order the leaf (256 bytes)
+    /// and the siblings upwards from it, without those that follow from another challenged leaf of the same piece.
+    function prove() external;
     /// Anyone, after the period's end and at most 255 periods later; slashes the stake, rewards the caller.
     function reportFault(bytes32 setId, uint64 period) external;
     /// Pays what the provider has accrued to its payout address. Anyone may call.
@@ -112,10 +108,10 @@ interface IStorageDeals {
     /// After the set's end: what is left in escrow goes back to the customer. Anyone may call.
     function returnEscrow(bytes32 setId) external;
 
-    function dataSetId(Terms calldata terms) external pure returns (bytes32); // keccak256(abi.encode(customer, provider, salt))
+    function dataSetId(Terms calldata terms) external pure returns (bytes32); // bytes16(keccak256(abi.encode(customer, provider, salt)))
     function dataSet(bytes32 setId) external view returns (DataSet memory);
     function piece(bytes32 setId, uint64 pieceId) external view returns (Piece memory, bool live);
-    /// This period's challenges: (pieceId, leafIndex) each; empty arrays until the seed is fixed.
+    /// This period's challenges: (pieceId, leafIndex), ascending, each once; empty arrays until the seed is fixed.
     function challenges(bytes32 setId) external view returns (uint64[] memory pieceIds, uint64[] memory leafIndexes);
     function nextAction(bytes32 setId)
         external

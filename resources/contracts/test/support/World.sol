@@ -209,10 +209,18 @@ abstract contract World {
     }
 
     function prove(bytes32 setId, bytes memory data) internal {
-        IStorageDeals.Proof[] memory proofs = new IStorageDeals.Proof[](1);
-        proofs[0] = IStorageDeals.Proof(setId, data);
-        vm.prank(operator);
-        deals.prove(proofs);
+        proveAs(operator, bytes.concat(bytes16(setId), data));
+    }
+
+    /// Sends `proofs`, packed as `prove` takes them.
+    function proveAs(address sender, bytes memory proofs) internal {
+        vm.prank(sender);
+        (bool proven, bytes memory why) = address(deals).call(bytes.concat(deals.prove.selector, proofs));
+        if (!proven) {
+            assembly ("memory-safe") {
+                revert(add(why, 32), mload(why))
+            }
+        }
     }
 
     function list(uint64 one) internal pure returns (uint64[] memory ids) {
