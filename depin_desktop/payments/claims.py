@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 CLAIMS_PER_BATCH = 40  # about 26 500 gas each: near 1.1 million, far below any chain's block
 CLAIM_GAS = 30_000  # of one more channel in a batch
 ROUND_GAS = 90_000  # of the transaction itself, its first channel's cold slots and the payout
+CLAIM, CLAIM_WITH_PAYOUT = PURPOSES = ("voucher claim", "voucher claim and payout")
 RETRY_FAILED_S = 3600.0
 RETRY_RELAY_S = 6 * 3600.0
 
@@ -101,15 +102,29 @@ class Claimer:
         reason = policy.claim_reason(due, self._policy, fees, now=self._clock(), draining=draining)
         if reason is not None:
             log.info("claiming: %s", reason.value)
-            try:
-                await self._claim_with_payout(fees)
-                await self._claim(fees)
-                await self.settle()
-            except UserFacingError as error:
-                if error.code != "no-gas" or self.relay is None or self._clock() < self._no_relay_before:
-                    raise
-                await self._claim_by_relay(self.relay, fees)
+            await self._collect(fees)
         return reason
+
+    async def collect(self) -> None:
+        """Claims and pays out all that is worth its fee.
+
+        Raises:
+            UserFacingError: as `Sender.send`; nothing is lost by it.
+        """
+        await self._collect(await self.fees())
+
+    async def _collect(self, fees: policy.ClaimFees) -> None:
+        if any(pending.purpose in PURPOSES for pending in self._sender.pending):
+            log.info("an earlier claim is still on its way")  # another would cost gas and bring nothing
+            return
+        try:
+            await self._claim_with_payout(fees)
+            await self._claim(fees)
+            await self.settle()
+        except UserFacingError as error:
+            if error.code != "no-gas" or self.relay is None or self._clock() < self._no_relay_before:
+                raise
+            await self._claim_by_relay(self.relay, fees)
 
     async def _claim_by_relay(self, relay: ClaimRelay, fees: policy.ClaimFees) -> None:
         """What was claimed is read from the chain: a relayer's word moves no figure of ours."""
@@ -158,7 +173,7 @@ class Claimer:
             contract = self._chain.settlement
             call = contract.multicall([contract.claim(claims), contract.settle(*targets.pop())])
             try:
-                await self._sender.send(call, purpose="voucher claim and payout")
+                await self._sender.send(call, purpose=CLAIM_WITH_PAYOUT)
             except Reverted:
                 return
             await self._claimed(channels, claims)
@@ -187,10 +202,6 @@ class Claimer:
         """Claims everything, whatever it costs; returns the base units claimed. A bad voucher is set aside."""
         return await self._claim(policy.ClaimFees())
 
-    async def claim_what_pays(self) -> int:
-        """Claims all that is worth its fee; returns the base units claimed."""
-        return await self._claim(await self.fees())
-
     async def _claim(self, fees: policy.ClaimFees) -> int:
         async with self._round:
             claimed = 0
@@ -208,7 +219,7 @@ class Claimer:
     async def _claim_batch(self, channels: Sequence[Channel]) -> int:
         claims = [voucher_claim(channel) for channel in channels]
         try:
-            await self._sender.send(self._chain.settlement.claim(claims), purpose="voucher claim")
+            await self._sender.send(self._chain.settlement.claim(claims), purpose=CLAIM)
         except Reverted as error:
             if len(channels) == 1:
                 self._set_aside(channels[0], error)

@@ -111,6 +111,7 @@ class Depositor:
                 authorization.valid_after, authorization.valid_before, authorization.salt, authorization.signature
             ),
         )
-        receipt = await self._sender.send(call, purpose="channel deposit")
+        # Sent again while the first one waits for its block, it would cost gas and fail.
+        receipt = await self._sender.send(call, purpose="channel deposit", key=f"deposit {nonce.hex()}")
         after = await read_channel(self._chain, channel, self._clock())
         return await self._store.remember(after), "0x" + receipt.tx.hex()

@@ -127,6 +127,7 @@ class Holds:
         self._clock = clock
         self._open: dict[bytes, Hold] = {}
         self._passing: dict[bytes, int] = {}
+        self._alone: set[bytes] = set()
         self._being_charged: dict[str, int] = {}
 
     def holding(self, channel: bytes) -> Hold | None:
@@ -139,12 +140,13 @@ class Holds:
         return hold
 
     def check_free(self, channel: bytes, *, whole: bool = False) -> None:
-        """Refuses while the channel is held; with `whole` also while single charges on it are being written.
+        """Refuses while the channel is held or refunded; with `whole` also while single charges are being written.
 
         Raises:
             PaymentRefused: it is.
         """
-        if self.holding(channel) is not None or (whole and channel in self._passing):
+        busy = self.holding(channel) is not None or channel in self._alone
+        if busy or (whole and channel in self._passing):
             raise PaymentRefused(Refusal.BUSY)
 
     def open(self, hold: Hold) -> Hold:
@@ -160,10 +162,10 @@ class Holds:
 
     @contextlib.contextmanager
     def passing(self, channel: Channel, amount: int = 0) -> Iterator[None]:
-        """Around a single charge of `amount`, or a refund: no hold begins on its channel meanwhile.
+        """Around a single charge of `amount`: no hold begins on its channel meanwhile.
 
         Raises:
-            PaymentRefused: the channel is held.
+            PaymentRefused: the channel is held, or refunded.
         """
         self.check_free(channel.id)
         self._passing[channel.id] = self._passing.get(channel.id, 0) + 1
@@ -174,6 +176,20 @@ class Holds:
         finally:
             _take_off(self._passing, channel.id, 1)
             _take_off(self._being_charged, payer, amount)
+
+    @contextlib.contextmanager
+    def alone(self, channel: Channel) -> Iterator[None]:
+        """Around a refund: nothing else happens on its channel meanwhile, another refund neither.
+
+        Raises:
+            PaymentRefused: something does.
+        """
+        self.check_free(channel.id, whole=True)
+        self._alone.add(channel.id)
+        try:
+            yield
+        finally:
+            self._alone.discard(channel.id)
 
     def promised_by(self, payer: str) -> int:
         """Base units that one customer may come to owe for work under way and charges being written."""

@@ -6,6 +6,7 @@ sender, so that a customer never needs gas. Every refusal is a 402 that says why
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -36,6 +37,7 @@ WITHDRAW_DELAY_S = 86_400
 """A payer's withdrawal takes a day: a home machine may be off for a night and still claim in time."""
 MAX_TIMEOUT_S = 600
 STATE_TTL_S = 300.0
+COLLECTION_WAIT_S = 30.0
 
 OnPaid = Callable[[str, int, str], None]
 
@@ -87,6 +89,7 @@ class Paywall:
         self._refunder = Refunder(chain, sender, self.store, self.claimer, clock)
         self._holds = Holds(clock)
         self._fee_floor = 0
+        self._collection: asyncio.Future[None] | None = None
         self._doubted: set[bytes] = set()  # channels of which a reorganisation may have undone something
         self.on_paid = on_paid
 
@@ -208,7 +211,7 @@ class Paywall:
         elif extending.channel.id != channel.id:
             raise PaymentRefused(Refusal.CHANNEL_ID)
         if payment.payload.type == "refund":
-            with self._holds.passing(channel):
+            with self._holds.alone(channel):
                 channel = await self._fresh(channel)
                 raise web.HTTPOk(headers=await self._refunder.refund(channel, payment.payload, way))
         transaction = ""
@@ -275,7 +278,10 @@ class Paywall:
         if 0 <= age <= self._ttl_s and channel.id not in self._doubted:  # a clock that was set back makes nothing fresh
             return known
         try:
-            read = await self.store.remember(await read_channel(self._chain, known, self._clock()))
+            read = await read_channel(self._chain, known, self._clock())
+            if not read.balance and channel.id not in self.store.channels:
+                return read  # whoever has paid nothing leaves no row on our disk
+            read = await self.store.remember(read)
             self._doubted.discard(channel.id)
             return read
         except (UserFacingError, OSError) as error:
@@ -293,9 +299,21 @@ class Paywall:
 
         if not self._exposure_cap or passes():
             return
-        await self.claimer.claim_what_pays()
+        await self._collecting()
         if not passes():
             raise PaymentRefused(Refusal.EXPOSURE)
+
+    async def _collecting(self) -> None:
+        """Waits a while for a claim, which goes on where the chain takes longer than a customer should wait."""
+        if self._collection is None or self._collection.done():
+            self._collection = asyncio.ensure_future(self._collect())
+        await asyncio.wait([self._collection], timeout=COLLECTION_WAIT_S)
+
+    async def _collect(self) -> None:
+        try:
+            await self.claimer.collect()
+        except UserFacingError as error:
+            log.warning("vouchers cannot be claimed now: %s", error)
 
     # --- what has been earned -------------------------------------------------------------------------------------
 

@@ -132,6 +132,34 @@ async def test_work_that_died_with_the_process_costs_nothing_and_its_channel_goe
         assert channel.book.charged == 140
 
 
+async def test_a_deposit_that_waits_for_its_block_is_not_sent_again_by_the_next_run(
+    network: Network, chain: Chain, mortal: Mortal, customer: Customer
+) -> None:
+    async def sent(block: str) -> int:
+        return int(await chain.rpc.request("eth_getTransactionCount", mortal.operator.address, block), 16)
+
+    await chain.rpc.request("evm_setAutomine", False)
+    try:
+        buying = asyncio.ensure_future(buy(customer, mortal, 100))
+        async with asyncio.timeout(20):
+            while await sent("pending") == 0:
+                pass
+        await mortal.kill()
+        with pytest.raises(aiohttp.ClientError):
+            await buying
+        await mortal.live()
+        buying = asyncio.ensure_future(buy(customer, mortal, 100))
+        async with asyncio.timeout(20):
+            while not buying.done():
+                await chain.rpc.request("evm_mine")
+        assert await buying == 100
+    finally:
+        await chain.rpc.request("evm_setAutomine", True)
+    assert await sent("latest") == 1
+    deposited = await customer.payer.store.deposited()
+    assert await chain.token.balance_of(customer.account.address) == 10**22 - deposited
+
+
 async def test_killed_again_and_again_under_load_every_receipt_is_honoured_and_nothing_beyond_what_was_signed(
     network: Network, chain: Chain, mortal: Mortal, customer: Customer
 ) -> None:
