@@ -113,7 +113,8 @@ async def _deploy(chain: Chain, sender: Sender, plan: Plan) -> Addresses:
     registry = await _create(sender, "registry", token, plan.min_stake, plan.thaw_s, sender.address)
     now = await chain.now()
     genesis = now - now % 60 if plan.genesis is None else plan.genesis
-    deals = await _create(sender, "deals", token, registry, genesis, plan.period_s, plan.window_s)
+    randomness = NOBODY  # prevrandao
+    deals = await _create(sender, "deals", token, registry, genesis, plan.period_s, plan.window_s, randomness)
     allow = interface(CONTRACTS["registry"]).functions["setSlasher"].encode(deals, True)
     await sender.send(
         Call(registry, allow, "registry.setSlasher"), purpose="let deals slash", key=f"deploy/slasher/{deals}"

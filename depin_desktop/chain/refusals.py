@@ -44,6 +44,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "AlreadyProven": ("The data set {set_id} is already proven for period {period}.", ""),
     "BadProof": ("The proof of piece {piece_id} does not verify.", "Check the disk: stored bytes may be damaged."),
     "NotFaulted": ("The data set {set_id} did not fail in period {period}.", ""),
+    "StillActive": ("The data set {set_id} counts as active until period {until_period}.", "Wait until then."),
     "StillOpen": ("The data set {set_id} has not ended yet.", "Wait until it has ended."),
     "NothingOwed": ("Nothing is owed.", ""),
     "BadSchedule": ("The periods and windows do not fit together.", "Give a window no longer than the period."),

@@ -105,6 +105,15 @@ class Step(IntEnum):
     PROVE = 2
 
 
+class PeriodState(IntEnum):
+    """What became of a period of a data set; a faulted one is never paid."""
+
+    NOT_DUE = 0
+    OPEN = 1
+    PROVEN = 2
+    FAULTED = 3
+
+
 @dataclass(frozen=True)
 class NextAction:
     """The one next step of a data set; not before `not_before`, useless after `deadline`."""
@@ -148,6 +157,9 @@ class StorageDeals(Contract):
 
     async def is_proven(self, set_id: bytes, period: int) -> bool:
         return cast(bool, await self._value("isProven", set_id, period))
+
+    async def state_of(self, set_id: bytes, period: int) -> PeriodState:
+        return PeriodState(await self._value("stateOf", set_id, period, now=True))
 
     async def owed(self, provider: str) -> int:
         """Accrued and not yet settled."""
@@ -205,6 +217,10 @@ class StorageDeals(Contract):
 
     def terminate(self, set_id: bytes, customer_signature: bytes = b"") -> Call:
         return self._call("terminate", set_id, customer_signature)
+
+    def end_inactive(self, set_id: bytes) -> Call:
+        """Ends a data set that nobody has proven for thirty periods; anyone may."""
+        return self._call("endInactive", set_id)
 
     def return_escrow(self, set_id: bytes) -> Call:
         return self._call("returnEscrow", set_id)

@@ -19,6 +19,7 @@ abstract contract DataSets is IStorageDeals {
     struct Set {
         address customer;
         uint64 expires;
+        uint32 opened; // period
         // ---
         address provider;
         uint40 expiryPeriod; // the first period that ends after `expires`
@@ -137,6 +138,14 @@ abstract contract DataSets is IStorageDeals {
         return _bit(_proven[setId], period);
     }
 
+    function stateOf(bytes32 setId, uint64 period) external view returns (State) {
+        Set storage set = _known(setId);
+        if (isProven(setId, period)) return State.Proven;
+        uint64 current = currentPeriod();
+        if (period >= _end(set) || (period < current && _dueIn(setId, set, period) == 0)) return State.NotDue;
+        return period < current ? State.Faulted : State.Open;
+    }
+
     function dataSetId(Terms calldata terms) public pure returns (bytes32) {
         return bytes16(keccak256(abi.encode(terms.customer, terms.provider, terms.salt)));
     }
@@ -220,6 +229,13 @@ abstract contract DataSets is IStorageDeals {
     }
 
     // --- views of a set that is not rolled yet ---
+
+    /// What a proof would have paid in a past period, also in those since the last roll, which found nothing changed.
+    function _dueIn(bytes32 setId, Set storage set, uint64 period) private view returns (uint256) {
+        if (period <= set.rolled) return _dues[setId].valueIn(period);
+        uint256 full = uint256(set.price) * (set.leafCount - _dueRemovals(setId, set));
+        return full < set.escrow ? full : set.escrow;
+    }
 
     function _isRolled(Set storage set) private view returns (bool) {
         return set.rolled == currentPeriod();

@@ -10,6 +10,7 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {DataSets} from "./DataSets.sol";
 import {IERC3009Bytes} from "./interfaces/IERC3009Bytes.sol";
 import {IProviderRegistry} from "./interfaces/IProviderRegistry.sol";
+import {IRandomness} from "./interfaces/IRandomness.sol";
 import {DealTypes} from "./libraries/DealTypes.sol";
 import {ExactTransfer} from "./libraries/ExactTransfer.sol";
 import {History} from "./libraries/History.sol";
@@ -23,9 +24,9 @@ import {PossessionProof} from "./libraries/PossessionProof.sol";
 /// later makes no past period punishable, and an unfunded set costs its provider nothing. The registry caps each slash
 /// at a share of the stake, so one bad night does not ruin a home.
 ///
-/// **The seed** is prevrandao at the first `poke` in the window and is never drawn again. Who pokes may wait for a block
-/// that suits it, but so may everybody else: providers and customers should poke as soon as the window opens. On a chain
-/// with one block producer the draw is only as honest as that producer.
+/// **The seed** is prevrandao at the first `poke` in the window, or what RANDOMNESS says instead, and is never drawn again.
+/// Who pokes may wait for a block that suits it, but so may everybody else: providers and customers should poke as soon as
+/// the window opens. On a chain with one block producer prevrandao is only as honest as that producer.
 ///
 /// Tokens held here are at least the sum of all escrows and of all that is owed. `multicall` runs several of these
 /// functions for one caller in one transaction.
@@ -38,19 +39,22 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
     uint64 public constant MAX_PIECE_LEAVES = 1 << 22; // 1 GiB: bounds what a proof costs and reads
     uint256 public constant FAULT_PERIODS = 10; // a fault costs the pay of so many periods
     uint64 public constant REPORT_PERIODS = 255; // how long a fault can be reported
+    uint64 public constant INACTIVE_PERIODS = 30; // without a proof, after which anyone may end a set
 
     IERC20 public immutable TOKEN;
     IProviderRegistry public immutable REGISTRY;
+    IRandomness public immutable RANDOMNESS; // 0: prevrandao
 
     mapping(address provider => uint128) public owed;
     mapping(bytes32 setId => mapping(uint256 word => uint256)) private _reported; // bitmap by period
 
-    constructor(address token, address registry, uint64 genesis, uint64 period, uint64 window)
+    constructor(address token, address registry, uint64 genesis, uint64 period, uint64 window, address randomness)
         DataSets(genesis, period, window)
         EIP712("DePIN StorageDeals", "1")
     {
         TOKEN = IERC20(token);
         REGISTRY = IProviderRegistry(registry);
+        RANDOMNESS = IRandomness(randomness);
     }
 
     // --- customer ---
@@ -65,11 +69,12 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
 
         set.customer = terms.customer;
         set.expires = terms.expires;
+        set.opened = uint32(currentPeriod());
         set.provider = terms.provider;
         set.expiryPeriod = _periodOf(terms.expires);
         set.endPeriod = NEVER;
         set.price = terms.price;
-        set.rolled = uint40(currentPeriod());
+        set.rolled = set.opened;
         emit Opened(setId, terms.customer, terms.provider, terms.price, terms.expires);
     }
 
@@ -146,17 +151,28 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
         emit RemovalsQueued(setId, pieceIds);
     }
 
-    function terminate(bytes32 setId, bytes calldata customerSignature) external {
+    function terminate(bytes32 setId, bytes calldata customerSignature) external nonReentrant {
         Set storage set = _running(setId);
         if (set.endPeriod != NEVER) revert SetEnded(setId);
         address provider = set.provider;
-        if (msg.sender != provider && REGISTRY.ownerOfOperator(msg.sender) != provider) {
+        if (REGISTRY.ownerOf(provider) != msg.sender && REGISTRY.ownerOfOperator(msg.sender) != provider) {
             if (msg.sender != set.customer && customerSignature.length == 0) revert NotParty(msg.sender);
             _checkConsent(set.customer, DealTypes.terminate(setId), customerSignature);
         }
         uint64 period = currentPeriod();
         set.endPeriod = uint40(period + 1);
         emit Terminated(setId, msg.sender, period);
+        if (owed[provider] != 0) _settle(provider);
+    }
+
+    function endInactive(bytes32 setId) external {
+        Set storage set = _running(setId);
+        uint64 period = currentPeriod();
+        uint64 since = set.lastProven > set.opened ? set.lastProven : set.opened;
+        if (period < since + INACTIVE_PERIODS) revert StillActive(setId, since + INACTIVE_PERIODS);
+        _roll(setId, set);
+        set.endPeriod = uint40(period); // at once: what is due until here can still be reported
+        emit Terminated(setId, msg.sender, period - 1);
     }
 
     function returnEscrow(bytes32 setId) external nonReentrant {
@@ -176,8 +192,9 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
         uint64 period = currentPeriod();
         uint64 opensAt = GENESIS + (period + 1) * PERIOD - WINDOW;
         if (block.timestamp < opensAt) revert WindowClosed(opensAt);
+        bytes32 drawn = address(RANDOMNESS) == address(0) ? bytes32(block.prevrandao) : RANDOMNESS.draw(period);
         if (seedOf[period] != 0) revert AlreadySeeded(period);
-        bytes32 seed = keccak256(abi.encode(block.prevrandao, period, address(this)));
+        bytes32 seed = keccak256(abi.encode(drawn, period, address(this)));
         seedOf[period] = seed;
         emit Seeded(period, seed);
     }
@@ -225,16 +242,20 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
         emit Faulted(setId, set.provider, period, taken, msg.sender);
     }
 
-    function settle(address provider) external nonReentrant returns (uint128 amount) {
+    function settle(address provider) external nonReentrant returns (uint128) {
+        if (owed[provider] == 0) revert NothingOwed();
+        return _settle(provider);
+    }
+
+    // --- helpers ---
+
+    function _settle(address provider) private returns (uint128 amount) {
         amount = owed[provider];
-        if (amount == 0) revert NothingOwed();
         owed[provider] = 0;
         address payout = REGISTRY.provider(provider).payout;
         emit Settled(provider, payout, amount);
         SafeERC20.safeTransfer(TOKEN, payout, amount);
     }
-
-    // --- helpers ---
 
     /// Checks, piece by piece, what the calldata at `cursor` shows of the drawn leaves; returns where it ends.
     function _verify(bytes32 setId, uint256[] memory drawn, uint256 pieceCount, uint256 cursor)

@@ -95,7 +95,10 @@ contract DealsActors is World {
 
     function doEnd(uint256 i, uint256 chance) external {
         bytes32 id = ids[i % 2];
-        if (chance % 8 == 0 && deals.dataSet(id).endsAfter == type(uint64).max) deals.terminate(id, signTerminate(id));
+        if (chance % 8 == 0 && !ended(id) && deals.dataSet(id).endsAfter == type(uint64).max) {
+            settled += deals.owed(provider);
+            deals.terminate(id, signTerminate(id));
+        }
         uint128 escrow = deals.dataSet(id).escrow;
         if (ended(id) && escrow != 0) {
             deals.returnEscrow(id);

@@ -31,7 +31,7 @@ contract ReentrancyTest is World {
         deals = Deals(
             vm.deployCode(
                 "StorageDeals.sol:StorageDeals",
-                abi.encode(address(hooked), address(registry), uint64(START), PERIOD, WINDOW)
+                abi.encode(address(hooked), address(registry), uint64(START), PERIOD, WINDOW, address(0))
             )
         );
         registry.setSlasher(address(deals), true);

@@ -41,6 +41,14 @@ interface IStorageDeals {
         Prove // the seed is fixed: prove before the deadline
     }
 
+    /// What became of a period of a data set.
+    enum State {
+        NotDue, // nothing to prove or nothing to pay from
+        Open, // not over yet
+        Proven, // paid, once
+        Faulted // over and unproven: never paid
+    }
+
     event Opened(
         bytes32 indexed setId, address indexed customer, address indexed provider, uint128 price, uint64 expires
     );
@@ -77,6 +85,7 @@ interface IStorageDeals {
     error BadProof(bytes32 setId, uint256 pieceId);
     error NotFaulted(bytes32 setId, uint64 period);
     error StillOpen(bytes32 setId);
+    error StillActive(bytes32 setId, uint64 untilPeriod);
     error NothingOwed();
 
     /// Opens a data set under id = dataSetId(terms). Anyone may send the customer's signed terms.
@@ -103,8 +112,11 @@ interface IStorageDeals {
     function reportFault(bytes32 setId, uint64 period) external;
     /// Pays what the provider has accrued to its payout address. Anyone may call.
     function settle(address provider) external returns (uint128 amount);
-    /// Ends the set with the current period. By the customer, the provider's owner or operator, or with the customer's signature.
+    /// Ends the set with the current period and settles. By the customer, the provider's owner or operator, or with the
+    /// customer's signature.
     function terminate(bytes32 setId, bytes calldata customerSignature) external;
+    /// Ends at once a set that was opened and last proven INACTIVE_PERIODS ago or earlier. Anyone may call.
+    function endInactive(bytes32 setId) external;
     /// After the set's end: what is left in escrow goes back to the customer. Anyone may call.
     function returnEscrow(bytes32 setId) external;
 
@@ -120,6 +132,7 @@ interface IStorageDeals {
     function currentPeriod() external view returns (uint64);
     function seedOf(uint64 period) external view returns (bytes32); // zero until fixed
     function isProven(bytes32 setId, uint64 period) external view returns (bool);
+    function stateOf(bytes32 setId, uint64 period) external view returns (State);
     function owed(address provider) external view returns (uint128);
     function PERIOD() external view returns (uint64);
     function WINDOW() external view returns (uint64);

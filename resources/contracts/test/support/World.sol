@@ -45,7 +45,7 @@ abstract contract World {
         deals = Deals(
             vm.deployCode(
                 "StorageDeals.sol:StorageDeals",
-                abi.encode(address(token), address(registry), uint64(START), PERIOD, WINDOW)
+                abi.encode(address(token), address(registry), uint64(START), PERIOD, WINDOW, address(0))
             )
         );
         registry.setSlasher(address(deals), true);
