@@ -243,7 +243,10 @@ def decode_required(value: str) -> PaymentRequired:
         ValueError: not such a header.
     """
     document = _json(value)
-    accepts = [way for way in document.get("accepts", ()) if isinstance(way, dict) and way.get("scheme") == SCHEME]
+    offered = document.get("accepts")
+    if not isinstance(offered, list):
+        raise ValueError("accepts: not a list of ways to pay")  # noqa: TRY004 - the sender's mistake, not the caller's
+    accepts = [way for way in offered if isinstance(way, dict) and way.get("scheme") == SCHEME]
     return _validate(PaymentRequired, {**document, "accepts": accepts})
 
 
