@@ -93,13 +93,16 @@ class JobFailed(Exception):
 
     Attributes:
         code: one word: "bad-input", "time-limit", "memory-limit", "output-limit", "fuel", "crashed", "overloaded".
+        message: one sentence or more, for the customer, too.
+        log: the last lines that the worker wrote, for the owner alone.
     """
 
-    def __init__(self, code: str, message: str, usage: Usage | None = None) -> None:
+    def __init__(self, code: str, message: str, usage: Usage | None = None, log: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.usage = usage or Usage()
+        self.log = log
 
 
 class Backend(Protocol):
