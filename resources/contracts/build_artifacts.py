@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Compiles the contracts and writes what the application needs of them: ABI, bytecode and the settings behind it.
 
+Where each contract keeps what in its storage goes to storage-layout.json, so that a change of it is seen in a review.
+
     python3 build_artifacts.py            write the artifacts
     python3 build_artifacts.py --check    exit 1 if they differ from what the sources compile to
 
@@ -20,6 +22,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ARTIFACTS = HERE.parents[1] / "depin_desktop" / "chain" / "artifacts"
+LAYOUT = HERE / "storage-layout.json"
 CONTRACTS = (
     "BatchSettlement",
     "DepinToken",
@@ -46,13 +49,28 @@ def forge() -> Path:
     return Path(found)
 
 
-def compile_contracts(out: Path) -> dict[str, str]:
-    """Compiles `src` into the empty folder `out`; returns each artifact's text by contract name."""
+def compile_contracts(out: Path) -> dict[Path, str]:
+    """Compiles `src` into the empty folder `out`; returns the text of every file that follows from it."""
     command = [str(forge()), "build", "src", "--force", "--out", str(out), "--cache-path", str(out / "cache")]
+    command += ["--extra-output", "storageLayout"]
     done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)  # noqa: S603 - our forge
     if done.returncode != 0:
         raise RuntimeError(f"forge build failed:\n{done.stdout}{done.stderr}")
-    return {name: render(json.loads((out / f"{name}.sol" / f"{name}.json").read_text("utf-8"))) for name in CONTRACTS}
+    compiled = {name: json.loads((out / f"{name}.sol" / f"{name}.json").read_text("utf-8")) for name in CONTRACTS}
+    layouts = {name: storage(one["storageLayout"]) for name, one in compiled.items()}
+    texts = {ARTIFACTS / f"{name}.json": render(one) for name, one in compiled.items()}
+    return {**texts, LAYOUT: json.dumps(layouts, indent=1) + "\n"}
+
+
+def storage(layout: dict[str, Any]) -> dict[str, list[str]]:
+    """The contract's variables, then the members of each struct among them, as "slot+offset: type name"."""
+    types = layout["types"] or {}
+
+    def lines(variables: list[dict[str, Any]]) -> list[str]:
+        return [f"{one['slot']}+{one['offset']}: {types[one['type']]['label']} {one['label']}" for one in variables]
+
+    structs = {kind["label"]: lines(kind["members"]) for kind in types.values() if "members" in kind}
+    return {"storage": lines(layout["storage"]), **dict(sorted(structs.items()))}
 
 
 def render(compiled: dict[str, Any]) -> str:
@@ -87,15 +105,14 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as out:
         texts = compile_contracts(Path(out))
     stale = []
-    for name, text in texts.items():
-        path = ARTIFACTS / f"{name}.json"
+    for path, text in texts.items():
         if path.exists() and path.read_text("utf-8") == text:
             continue
-        stale.append(name)
+        stale.append(path.stem)
         if not check:
-            ARTIFACTS.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8", newline="\n")
-    surplus = sorted(path.name for path in ARTIFACTS.glob("*.json") if path.stem not in texts)
+    surplus = sorted(path.name for path in ARTIFACTS.glob("*.json") if path not in texts)
     if stale:
         print(f"{'differ' if check else 'written'}: {', '.join(stale)}")  # noqa: T201 - a program's output
     if surplus:

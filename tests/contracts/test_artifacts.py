@@ -66,10 +66,10 @@ def test_the_artifacts_are_what_the_sources_compile_to(tmp_path: Path) -> None:
     except FileNotFoundError as missing:
         pytest.skip(str(missing))  # `dev.py test` always installs them
     texts = build.compile_contracts(tmp_path)
-    assert {path.stem for path in ARTIFACTS.glob("*.json")} == set(texts)
-    for name, text in texts.items():
-        assert (ARTIFACTS / f"{name}.json").read_text("utf-8") == text, (
-            f"{name} differs: run python3 resources/contracts/build_artifacts.py"
+    assert {*ARTIFACTS.glob("*.json"), CONTRACTS / "storage-layout.json"} == set(texts)
+    for path, text in texts.items():
+        assert path.read_text("utf-8") == text, (
+            f"{path.name} differs: run python3 resources/contracts/build_artifacts.py"
         )
 
 
@@ -77,6 +77,12 @@ def test_the_artifacts_are_what_the_sources_compile_to(tmp_path: Path) -> None:
 def test_every_contract_may_be_deployed(path: Path) -> None:
     code = bytes.fromhex(artifact(path.stem)["deployedBytecode"].removeprefix("0x"))
     assert 0 < len(code) <= LARGEST_CODE
+
+
+def test_a_proof_finds_what_it_reads_in_four_slots() -> None:
+    layout = json.loads((CONTRACTS / "storage-layout.json").read_text("utf-8"))
+    slots = {line.partition("+")[0] for line in layout["StorageDeals"]["struct DataSets.Set"]}
+    assert slots == {"0", "1", "2", "3", "4"}  # the customer's, which a proof does not need, is the first
 
 
 @pytest.mark.parametrize("name", ["BatchSettlement", "ERC3009DepositCollector", "Multicall3"])
