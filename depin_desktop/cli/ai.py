@@ -51,7 +51,7 @@ def checks_option(function: Any) -> Any:
 
 def told(answer: Answer) -> str:
     """What an answer took, in a sentence."""
-    return f"{format_tokens(answer.charged)} tokens to {answer.provider[:10]}… in {answer.seconds:.1f} s"
+    return f"paid {format_tokens(answer.charged)} to {answer.provider[:10]}…, {answer.seconds:.1f} s"
 
 
 @ai.command()
@@ -84,7 +84,7 @@ async def chat(context: Context, text: str, **options: Any) -> None:
             reply = await compute.chat(messages, wish=wish, **options)
             context.answer(reply, reply.text)
         if stream or not context.as_json:
-            context.note(f"{told(reply)}, {reply.completion_tokens} of {reply.model}")
+            context.note(f"{reply.completion_tokens} tokens of {reply.model}, {told(reply)}")
 
 
 async def _write(compute: Compute, messages: Any, wish: Any, options: dict[str, Any]) -> Reply:

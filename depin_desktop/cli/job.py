@@ -54,7 +54,7 @@ async def run(
         if out is None:
             sys.stdout.buffer.write(result.output)
             sys.stdout.flush()
-        context.note(f"{told(result)}, {result.fuel} fuel")
+        context.note(f"{result.fuel} fuel, {told(result)}")
 
 
 @job.command()

@@ -136,7 +136,8 @@ class ComputeClient:
 
         if there(self._market.offers()) and self._gathered:
             return
-        await self._market.wait_until(there, OFFERS_TIMEOUT_S)
+        # Where there is a market already, what is missing in it will hardly come within seconds.
+        await self._market.wait_until(there, OFFERS_TIMEOUT_S if not self._gathered else GATHERING_S)
         if not self._gathered:
             self._gathered = True
             await asyncio.sleep(GATHERING_S)
