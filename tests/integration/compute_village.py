@@ -36,28 +36,7 @@ from tests.integration.compute_market import Vendor, vendor
 CHAT_MODEL = hashlib.sha256(b"a model of words").hexdigest()
 EMBEDDING_MODEL = hashlib.sha256(b"a model of directions").hexdigest()
 ONNX_MODEL = hashlib.sha256(b"a model that doubles").hexdigest()
-WORDS = ("the", "sky", "is", "blue", "because", "short", "waves", "scatter", "more", "than", "long", "ones", "in", "air")
-    "the",
-    "sky",
-    "is",
-    "blue",
-    "because",
-    "light",
-    "of",
-    "short",
-    "waves",
-    "is",
-    "scattered",
-    "more",
-    "than",
-    "that",
-    "of",
-    "long",
-    "ones",
-    "by",
-    "small",
-    "things",
-]
+WORDS = ("the", "sky", "is", "blue", "because", "short", "waves", "scatter", "more", "than", "long", "ones", "do", "so")
 
 
 @dataclass
