@@ -78,21 +78,26 @@ async def history(context: Context, limit: int) -> None:
         from depin_desktop.engine.offline import wallet_history
 
         entries = await wallet_history(context.home, limit)
-    context.answer(entries, table([_line(entry) for entry in entries], right=frozenset({2, 3, 4})) or "Nothing yet.")
+    lines = [_HEADER, *(_line(entry) for entry in entries)]
+    plain = [{**entry.model_dump(mode="json"), "net": str(entry.net)} for entry in entries]
+    context.answer(plain, table(lines, right=frozenset({2, 3, 4})) if entries else "Nothing yet.")
+
+
+_HEADER = ("when", "what", "gross", "fee", "net", "with", "transaction")
 
 
 def _line(entry: HistoryEntry) -> tuple[str, ...]:
-    sign = "+" if entry.amount >= 0 else "−"
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at))
     what = f"{entry.kind} ({entry.status})" if entry.status != "confirmed" else entry.kind
-    gross = sign + format_tokens(abs(entry.amount), significant=4)
-    fee = f"fee {format_tokens(entry.fee, significant=2)} coin" if entry.fee else ""
-    if entry.fee_worth and not entry.fee:
-        fee = f"fee {format_tokens(entry.fee_worth, significant=2)}"  # a relayer's, in tokens
-    net = ""
-    if entry.fee_worth:
-        net = f"net {'+' if entry.net >= 0 else '−'}{format_tokens(abs(entry.net), significant=4)}"
-    return when, what, gross, fee, net, entry.counterparty, entry.transaction
+    fee = format_tokens(entry.fee_worth, significant=2)  # of a relayer, or what our gas is worth
+    if entry.fee:
+        coin = f"{format_tokens(entry.fee, significant=2)} coin"
+        fee = f"{fee} ({coin})" if entry.fee_worth else coin
+    return when, what, _signed(entry.amount), fee, _signed(entry.net), entry.counterparty, entry.transaction
+
+
+def _signed(amount: int) -> str:
+    return f"{'+' if amount >= 0 else '−'}{format_tokens(abs(amount), significant=4)}"
 
 
 @wallet.command()

@@ -214,6 +214,17 @@ async def test_the_command_line_sends_with_a_receipt_and_only_when_told(home: Ho
     assert "Fee: at most" in sent.stderr
 
 
+async def test_every_line_of_the_history_shows_gross_fee_and_net(home: Home) -> None:
+    assert (await depin(home, "wallet", "stake", "2", "--yes", "--password-stdin")).returncode == 0
+    header, newest, *_ = (await depin(home, "wallet", "history")).stdout.splitlines()
+    assert header.split() == ["when", "what", "gross", "fee", "net", "with", "transaction"]
+    assert "stake" in newest
+    assert newest.count("−2.00") == 2
+    lines = json.loads((await depin(home, "wallet", "history", "--json")).stdout)
+    assert all(int(line["net"]) == int(line["amount"]) - int(line["fee_worth"]) for line in lines)
+    assert int(lines[0]["fee"]) > 0
+
+
 async def test_no_command_shows_password_words_or_keys(home: Home) -> None:
     words = Vault.load(home.vault).words(PASSWORD)
     secrets = [PASSWORD, words, hotkeys.operator(home).key.hex(), hotkeys.spender(home).key.hex()]
