@@ -100,7 +100,11 @@ class ModelImport(Snapshot):
 
 
 class ComputeStatus(Snapshot):
-    """Everything the Compute page shows besides the controls; jobs are ordered with the newest first."""
+    """Everything the Compute page shows besides the controls; jobs are ordered with the newest first.
+
+    Attributes:
+        checked_right, checked_wrong: answers that customers have checked, as they tell it.
+    """
 
     service: ServiceStatus
     shared: bool = False
@@ -109,6 +113,8 @@ class ComputeStatus(Snapshot):
     running: int = 0
     waiting: int = 0
     done_total: int = 0
+    checked_right: int = 0
+    checked_wrong: int = 0
     devices: tuple[DeviceEarnings, ...] = ()
     models_bytes: int = 0
     imports: tuple[ModelImport, ...] = ()

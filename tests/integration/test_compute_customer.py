@@ -15,6 +15,7 @@ from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer.compute.failures import AttemptFailed
 from depin_desktop.customer.compute.hosts import Wish
 from depin_desktop.payments.payer import Budget
+from depin_desktop.wallet.faucet_client import ask_faucet
 
 from .compute_market import new_home
 from .compute_village import CHAT_MODEL, Seller, customer, direction, said, seller
@@ -285,3 +286,28 @@ async def test_checks_become_rare_once_a_provider_is_trusted_and_stay_within_the
     assert row.streak >= 10
     assert row.right < 25, "not every answer is checked any more"
     assert seen.spending.checks <= seen.spending.answers
+
+
+async def test_nobody_but_who_paid_can_say_how_a_check_ended(village, network, tmp_path) -> None:
+    from eth_account import Account
+
+    from depin_desktop.net.work_receipts import sign_verdict
+
+    payer = Account.create()
+    await ask_faucet(network, payer.address, tokens=10**21, gas=0)
+    async with customer(network, tmp_path, account=payer) as buyer:
+        reply = await buyer.compute.chat("why", model="words", **GREEDY)
+        (host,) = [one.vendor for one in village if one.owner == reply.provider]
+        before = host.service.compute_status().checked_right
+        session = (await buyer.compute.client())._session(host.offer)
+        cases = [
+            (sign_verdict(Account.create(), reply.job, host.owner, "wrong"), 403),
+            (sign_verdict(payer, "no such job", host.owner, "right"), 404),
+            (sign_verdict(payer, reply.job, host.owner, "excellent"), 400),
+            (sign_verdict(payer, reply.job, host.owner, "right"), 204),
+            (sign_verdict(payer, reply.job, host.owner, "right"), 204),
+        ]
+        for said_so, status in cases:
+            async with session.post("/compute/verdicts", json=said_so) as response:
+                assert response.status == status, said_so
+    assert host.service.compute_status().checked_right - before == 1

@@ -33,6 +33,7 @@ from depin_desktop.services.compute.modules import Modules
 from depin_desktop.services.compute.runtimes.base import Backend, ServedModel
 from depin_desktop.services.compute.status import JOBS_SHOWN, Moment, Shelf, compute_status
 from depin_desktop.services.compute.store import Books, Ended, JobStore
+from depin_desktop.services.compute.verdicts import Verdicts
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ class ComputeService:
         self._clock = clock
         self._tasks = Tasks("compute")
         self._store = JobStore(database)
+        self._verdicts = Verdicts(database, provider.owner, self._customer_of, self._soon)
         self._choices = Choices.of({}, network)
         self._books = Books()
         self._problem = ""
@@ -128,6 +130,7 @@ class ComputeService:
     async def start(self) -> None:
         """Takes up what was shared; models load in the background."""
         await self._store.open()
+        await self._verdicts.open()
         await self._modules.open()
         self._choices = Choices.of(await self._store.choices(), self._network)
         self._controls.on_change(self._follow)
@@ -215,7 +218,7 @@ class ComputeService:
 
     def routes(self) -> Iterable[web.RouteDef]:
         """The HTTP routes that peers may call."""
-        return self._api.routes()
+        return [*self._api.routes(), *self._verdicts.routes()]
 
     def status(self) -> ServiceStatus:
         """The service's card."""
@@ -249,7 +252,9 @@ class ComputeService:
             waiting=self.floor.waiting,
             jobs=self.jobs.statuses(),
         )
-        return compute_status(self._choices, served, self._shelf(), self._books, moment)
+        status = compute_status(self._choices, served, self._shelf(), self._books, moment)
+        checked = {"checked_right": self._verdicts.right, "checked_wrong": self._verdicts.wrong}
+        return status.model_copy(update=checked)
 
     def _terms(self) -> dict[str, Any]:
         offer = self.offer() or ComputeOffer()
@@ -277,6 +282,14 @@ class ComputeService:
         return Terms(self._choices.prices, self._paywall)
 
     # --- books and news
+
+    async def _customer_of(self, job: str) -> str | None:
+        """Who paid for a job: of those that are not written yet, or in the rows."""
+        for ended in self._ended:
+            if ended.job.id == job:
+                return ended.job.customer
+        receipt = await self._store.receipt(job)
+        return None if receipt is None else str(receipt["customer"])
 
     def _job_ended(self, ended: Ended) -> None:
         self._ended.append(ended)
