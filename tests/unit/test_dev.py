@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import dev
-from tools.dev import qt_libraries, system_packages
+from tools.dev import qt_libraries, slither_report, system_packages
 from tools.dev.commands import run_quietly
 from tools.dev.main import main, parser
 from tools.dev.processes import Family
@@ -93,7 +94,7 @@ def test_a_program_that_is_not_there_becomes_a_sentence() -> None:
 
 def test_what_follows_test_goes_to_pytest() -> None:
     options, rest = parser().parse_known_args(["test", "-k", "wallet", "tests/unit", "-x"])
-    assert options.command == "test"
+    assert (options.command, options.deep) == ("test", False)
     assert rest == ["-k", "wallet", "tests/unit", "-x"]
 
 
@@ -190,7 +191,29 @@ def test_every_locked_package_has_one_version_and_hashes() -> None:
 
 
 def test_no_lock_file_names_an_address() -> None:
-    locks = [ROOT / "requirements.lock", ROOT / "tools/dev/tahoe.lock", ROOT / "resources/contracts/package-lock.json"]
+    locks = [ROOT / "requirements.lock", ROOT / "resources/contracts/package-lock.json"]
+    locks += sorted((ROOT / "tools" / "dev").glob("*.lock"))
     for lock in locks:
         addresses = [line.strip() for line in lock.read_text().splitlines() if "://" in line and "sponsors" not in line]
         assert addresses == [], lock.name
+
+
+def test_a_finding_needs_a_reason_and_a_reason_its_finding(tmp_path: Path) -> None:
+    def finding(impact: str, check: str, name: str) -> dict[str, object]:
+        parent = {"name": "Vault"}
+        return {
+            "impact": impact,
+            "check": check,
+            "description": f"{name} is odd",
+            "elements": [{"name": name, "type_specific_fields": {"parent": parent}}],
+        }
+
+    report = tmp_path / "report.json"
+    detectors = [finding("High", "reentrancy", "pay"), finding("Low", "timestamp", "open")]
+    report.write_text(json.dumps({"success": True, "error": None, "results": {"detectors": detectors}}))
+    assert slither_report.findings(report) == {"reentrancy: Vault.pay": "pay is odd"}
+    assert slither_report.unexplained({"a: b": ""}, ["c: d"]) == (["a: b"], ["c: d"])
+    assert slither_report.unexplained({"a: b": ""}, ["a: b"]) == ([], [])
+    report.write_text(json.dumps({"success": False, "error": "no compiler", "results": {}}))
+    with pytest.raises(ValueError, match="no compiler"):
+        slither_report.findings(report)

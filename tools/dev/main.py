@@ -23,7 +23,10 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     start = commands.add_parser("run", help="start a private network, an engine and the app")
     start.add_argument("--headless", action="store_true", help="without a window")
-    commands.add_parser("test", help="run every check and test; what follows goes to pytest, which then runs alone")
+    testing_ = commands.add_parser(
+        "test", help="run every check and test; what follows goes to pytest, which then runs alone"
+    )
+    testing_.add_argument("--deep", action="store_true", help="the contracts' long tests and slither too; half an hour")
     linting = commands.add_parser("lint", help="check formatting, style, layers and types")
     linting.add_argument("--fix", action="store_true", help="mend what can be mended by itself")
     commands.add_parser("bench", help="run the benchmarks; what follows goes to them")
@@ -47,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
             case "run":
                 return run.run(headless=options.headless)
             case "test":
-                return testing.test(rest)
+                return testing.test(rest, deep=options.deep)
             case "lint":
                 return testing.lint(fix=options.fix)
             case "bench":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tools.dev.checks import run_checks, run_contract_tests
 from tools.dev.contract_tools import ensure_contract_tools
+from tools.dev.deep import DEEP, run_deep_contract_tests
 from tools.dev.places import PYTHON, ROOT, STATE, shown
 from tools.dev.processes import Family
 from tools.dev.python_packages import ensure_python_packages, install_into, make_environment
@@ -24,7 +25,7 @@ def set_up_for_tests() -> None:
     ensure_qt_libraries()
 
 
-def test(arguments: Sequence[str]) -> int:
+def test(arguments: Sequence[str], *, deep: bool) -> int:
     """All checks, then all tests; with arguments, only pytest with those. Ends with pytest's summary."""
     set_up_for_tests()
     family = Family()
@@ -33,12 +34,16 @@ def test(arguments: Sequence[str]) -> int:
         failed = run_checks(family)
         if not run_contract_tests(family):
             failed.append("contracts")
+        if deep:
+            failed += run_deep_contract_tests(family)
     if failed:
         say(f"FAILED so far: {', '.join(failed)} (see above); now the tests")
     else:
         say("tests: pytest")
     try:
-        status = abs(family.run([PYTHON, "-m", "pytest", *arguments], env=_WITHOUT_SCREEN))
+        status = abs(
+            family.run([PYTHON, "-m", "pytest", *arguments], env={**_WITHOUT_SCREEN, **(DEEP if deep else {})})
+        )
     finally:
         left = _end_leftovers(family)
     return status or (1 if failed or left else 0)

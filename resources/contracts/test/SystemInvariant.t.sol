@@ -350,6 +350,8 @@ contract SystemInvariantTest {
     }
 
     /// All of it in one function, so that every call is followed by all of it.
+    /// forge-config: deep.invariant.runs = 200
+    /// forge-config: deep.invariant.depth = 1024
     function invariant_TheWholeSystem() public view {
         vm.assertEq(actors.broken(), "");
 
