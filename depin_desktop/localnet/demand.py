@@ -1,4 +1,4 @@
-"""Neighbours who buy: a process that stores, reads and removes files, so that a local network has something to earn.
+"""Neighbours who buy: a process that keeps files and has work done, so that a local network has something to earn.
 
     python -m depin_desktop.localnet.demand --dir DIR
 
@@ -24,6 +24,8 @@ from depin_desktop.core.home import Home
 from depin_desktop.core.units import BASE_UNITS_PER_TOKEN, format_size
 from depin_desktop.customer.session import Customer
 from depin_desktop.localnet.demand_policy import Act, DemandSettings, Held, Plan, back_off_s, content, decide, pause_s
+from depin_desktop.localnet.errands import run_errand
+from depin_desktop.localnet.errands_policy import Errand, decide_errand
 from depin_desktop.localnet.folder import Folder
 from depin_desktop.localnet.signals import run_until_stopped
 from depin_desktop.wallet import hotkeys
@@ -36,6 +38,8 @@ BUDGET = 500_000 * BASE_UNITS_PER_TOKEN
 ONE_COPY = (1, 1)
 STORES_UNTIL_MORE_ARE_SOUGHT = 10  # looking for providers that are not there takes seconds
 FAILURES_UNTIL_REOPENED = 3
+NOBODY_KEEPS_FILES = frozenset({"no-providers", "too-few-providers"})
+TURNS_WITHOUT_FILES = 10  # where only work is offered, files are tried now and then
 
 
 class Neighbour:
@@ -55,6 +59,7 @@ class Neighbour:
         self._settings = settings
         self._dice = dice or random.SystemRandom()
         self._alone_for = 0  # stores that will make do with one provider
+        self._without_files_for = 0  # turns in which only work is bought
 
     async def run(self) -> None:
         """Buys until it is cancelled; failures are logged and slow it down."""
@@ -83,7 +88,7 @@ class Neighbour:
 
     async def _succeeds(self, customer: Customer, network: Network) -> bool:
         try:
-            await self.act(customer, network)
+            await self.turn(customer, network)
         except UserFacingError as error:
             log.warning("%s", error)
         except Exception:
@@ -113,8 +118,29 @@ class Neighbour:
             await ask_faucet(network, spender.address, tokens=BUDGET - balance)
         return network
 
+    async def turn(self, customer: Customer, network: Network) -> Plan | Errand:
+        """Has some work done, where somebody offers that, or does something with files.
+
+        Raises:
+            UserFacingError: it did not work, for a reason that may pass.
+        """
+        kinds = {model.kind for model in await customer.compute.models()} if self._settings.computing else set()
+        errand = decide_errand(kinds, self._dice)
+        if errand is not None and (self._without_files_for or self._dice.random() < self._settings.computing):
+            self._without_files_for = max(0, self._without_files_for - 1)
+            await run_errand(customer.compute, errand)
+            return errand
+        try:
+            return await self.act(customer, network)
+        except UserFacingError as error:
+            if errand is None or error.code not in NOBODY_KEEPS_FILES:
+                raise
+            self._without_files_for = TURNS_WITHOUT_FILES
+            await run_errand(customer.compute, errand)
+            return errand
+
     async def act(self, customer: Customer, network: Network) -> Plan:
-        """Decides on one thing and does it.
+        """Decides on one thing to do with files, and does it.
 
         Raises:
             UserFacingError: it did not work, for a reason that may pass.

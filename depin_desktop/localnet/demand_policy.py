@@ -24,6 +24,7 @@ class DemandSettings(BaseModel):
 
     Attributes:
         codes: (needed, total) to choose from: any `needed` of `total` pieces give a file back.
+        computing: the share of turns in which work is bought, where that is offered.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class DemandSettings(BaseModel):
     shortest_term_periods: int = Field(default=10, gt=0)
     longest_term_periods: int = Field(default=240, gt=0)
     codes: tuple[tuple[int, int], ...] = Field(default=((1, 1), (1, 2), (2, 3)), min_length=1)
+    computing: float = Field(default=0.5, ge=0, le=1)
 
     @model_validator(mode="after")
     def _in_order(self) -> DemandSettings:
