@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from depin_desktop.api.models import Money, ServiceStatus, Snapshot
 
 CPU = "cpu"
@@ -121,7 +123,13 @@ class ComputeStatus(Snapshot):
 
 
 class ShareCompute(Snapshot):
-    """Share this machine's computing power; a price of None is the network's suggestion, or what was set before."""
+    """Share this machine's computing power; a price of None is the network's suggestion, or what was set before.
+
+    Attributes:
+        upstreams: base URLs of OpenAI-compatible servers that work too, and no others; None for those of before.
+        upstream_key: sent to the servers that are named here.
+        ray: address of a Ray cluster that works too; empty for none, None for the one of before.
+    """
 
     chat: bool = True
     embeddings: bool = True
@@ -131,6 +139,10 @@ class ShareCompute(Snapshot):
     price_out_per_mtoken: Money | None = None
     price_per_run_second: Money | None = None
     price_per_gfuel: Money | None = None
+    upstreams: tuple[str, ...] | None = None
+    upstream_key: str = Field(default="", repr=False)
+    ray: str | None = None
+    ray_token: str = Field(default="", repr=False)
 
 
 class ImportModel(Snapshot):

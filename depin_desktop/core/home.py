@@ -86,6 +86,11 @@ class Home:
         return self.root / "engine.lock"
 
     @property
+    def compute(self) -> Path:
+        """Models, customers' modules and the scratch space of work; the same on every network."""
+        return self.root / "compute"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

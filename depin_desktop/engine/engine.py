@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from depin_desktop import __version__
-from depin_desktop.api.compute_server import ComputeBackend
 from depin_desktop.api.models import (
     Activity,
     EngineStatus,
@@ -16,6 +15,7 @@ from depin_desktop.api.models import (
     HubStatus,
     Inventory,
     NodeStatus,
+    ServiceKind,
     ShareStorage,
     StorageStatus,
     UnshareStorage,
@@ -38,7 +38,9 @@ from depin_desktop.engine.money import Figures
 from depin_desktop.engine.settings import Settings
 from depin_desktop.hardware.inventory import take_inventory
 from depin_desktop.hardware.watch import HardwareWatch
-from depin_desktop.services.base import Earned, Provider
+from depin_desktop.services.base import Earned, Provider, Service
+from depin_desktop.services.compute.service import ComputeService
+from depin_desktop.services.compute.sharing import Sharing
 from depin_desktop.services.storage.service import StorageService
 from depin_desktop.wallet.joining import joined_network
 
@@ -67,15 +69,30 @@ class Engine:
         self.activity = ActivityLog(self.database, self.bus)
         self.hardware_watch = HardwareWatch(self.bus)
         self.controls = Controls(home.controls, self.bus, sharing=lambda: self.settings.sharing)
+        provider = Provider(self.keys.owner, self.keys.operator, self.keys.node.node_id)
         self.storage_service = StorageService(
             self.database,
             self.bus,
-            Provider(self.keys.owner, self.keys.operator, self.keys.node.node_id),
+            provider,
             self.network,
             sharing=lambda: self.settings.sharing,
-            earned=self._earned,
+            earned=lambda: self._earned(ServiceKind.STORAGE),
         )
-        self.compute: ComputeBackend | None = None
+        self.compute = Sharing(home.compute, self.controls, lambda: self.compute_service)
+        self.compute_service = ComputeService(
+            self.database,
+            self.bus,
+            provider,
+            self.network,
+            self.controls,
+            folder=home.compute / "modules",
+            backends=self.compute.backends,
+            shelf=self.compute.shelf,
+            gpus=lambda: self.controls.observer.gpus,
+            earned=lambda: self._earned(ServiceKind.COMPUTE),
+            offer_changed=self._offer_again,
+        )
+        self.services: tuple[Service, ...] = (self.storage_service, self.compute_service)
         self.joined: Joined | None = None
         self.reporting = Cycle("engine/status", STATUS_EVERY_S, self._report)
         self._api = ApiServer(home, self)
@@ -94,7 +111,8 @@ class Engine:
         await self.activity.open()
         self._tasks.spawn("activity", self.activity.follow())
         await self.controls.start()
-        await self.storage_service.start()
+        for service in self.services:
+            await service.start()
         await self._api.start()
         await self.hardware_watch.start()
         self._tasks.spawn("join", self._join())
@@ -103,18 +121,20 @@ class Engine:
         log.info("engine %s started on %s", __version__, self.home.root)
 
     async def stop(self) -> None:
-        """Finishes uploads, leaves the network, closes the database."""
+        """Finishes what runs for customers, leaves the network, closes the database."""
         try:
-            await asyncio.wait_for(self.storage_service.drain(), DRAIN_DEADLINE_S)
+            await asyncio.wait_for(asyncio.gather(*(service.drain() for service in self.services)), DRAIN_DEADLINE_S)
         except TimeoutError:
-            log.info("uploads were still running at shutdown; their senders will try again")
+            log.info("something was still running at shutdown; customers will try again")
         await self._api.stop()
         await self._tasks.close()
         await self.controls.stop()
         await self.hardware_watch.stop()
         if self.joined is not None:
             await self.joined.close()
-        await self.storage_service.stop()
+        await self.compute.close()
+        for service in self.services:
+            await service.stop()
         await self.database.close()
 
     async def _join(self) -> None:
@@ -122,7 +142,7 @@ class Engine:
         while self.joined is None:
             chain = await connect_patiently(lambda: joined_network(self.home), self._note_chain)
             self.network = chain.network
-            joined = Joined(chain, self.keys, self.database, self.bus, self.storage_service)
+            joined = Joined(chain, self.keys, self.database, self.bus, self.services)
             try:
                 await joined.open()
             except UserFacingError as error:
@@ -164,7 +184,7 @@ class Engine:
             network=network,
             hub=joined.link.hub_status() if joined else HubStatus(connected=False, detail="waiting for the chain"),
             node=joined.link.node_status() if joined else NodeStatus(node_id=self.keys.node.node_id),
-            services=(storage.service,),
+            services=tuple(service.status() for service in self.services),
             earned_today=figures.earned_today,
             earned_total=figures.earned_total,
             pending=figures.pending,
@@ -217,9 +237,9 @@ class Engine:
         if self.joined is not None:
             self.joined.offer_again()
 
-    def _earned(self) -> Earned:
+    def _earned(self, kind: ServiceKind) -> Earned:
         figures = self.joined.figures if self.joined else Figures()
-        return Earned(figures.earned_today, figures.earned_total)
+        return figures.services.get(kind, Earned())
 
     def _need_joined(self) -> Joined:
         if self.joined is None:

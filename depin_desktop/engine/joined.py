@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -18,15 +19,17 @@ from depin_desktop.engine.keys import Keys
 from depin_desktop.engine.link import Link
 from depin_desktop.engine.money import Figures, Money, parties_of
 from depin_desktop.engine.offering import Offering
-from depin_desktop.net.offers import StorageOffer
+from depin_desktop.net.offers import ServiceOffer
 from depin_desktop.payments.paywall import Paywall
-from depin_desktop.services.storage.service import StorageService
+from depin_desktop.services.base import Service
+from depin_desktop.wallet.ledger import READS, voucher_kind
 from depin_desktop.wallet.ledger_rows import Ledger
 
 log = logging.getLogger(__name__)
 
 MONEY_EVERY_S = 30.0
 CLAIM_EVERY_S = 30.0
+COUNT_AFTER_S = 1.0  # many jobs a second may be paid: they are counted together
 LAST_CLAIM_S = 5.0  # a chain that answers slowly must not hold the shutdown up; the vouchers stay good
 
 
@@ -38,7 +41,9 @@ class Joined:
         registered: whether the registry knows this operator.
     """
 
-    def __init__(self, chain: Chain, keys: Keys, database: Database, bus: EventBus, storage: StorageService) -> None:
+    def __init__(
+        self, chain: Chain, keys: Keys, database: Database, bus: EventBus, services: Sequence[Service]
+    ) -> None:
         self.link = Link(chain, keys, database)
         self.figures = Figures()
         self.registered = False
@@ -49,9 +54,10 @@ class Joined:
         self._keys = keys
         self._database = database
         self._bus = bus
-        self._storage = storage
+        self._services = services
         self._paywall: Paywall | None = None
         self._offering: Offering | None = None
+        self._counting_soon: asyncio.TimerHandle | None = None
         self._tasks = Tasks("joined")
 
     async def open(self) -> None:
@@ -69,17 +75,22 @@ class Joined:
         self.money = Money(self._chain, ledger, parties, self._paywall.store, backed_up=keys.backed_up)
         link.indexer.on_height(self.counting.trigger)
         link.on_withdrawal(self._withdrawal_began)
-        await self._storage.connect(self._chain, link.sender, paywall=self._paywall, index=link.indexer)
         app = web.Application(client_max_size=0)
-        app.add_routes(self._storage.routes())
+        app.add_routes(self._paywall.routes())
+        for service in self._services:
+            await service.connect(self._chain, link.sender, paywall=self._paywall, index=link.indexer)
+            app.add_routes(service.routes())
         peer, hub = await link.serve(app)
         self._offering = Offering(hub, peer, keys, parties.payout, link.network.chain_id, self._offered)
         self._tasks.spawn("offering", self._offering.cycle.run())
         self._tasks.spawn("money", self.counting.run())
         self._tasks.spawn("claims", self.claiming.run())
 
-    def _offered(self) -> StorageOffer | None:
-        return self._storage.offer() if self.registered else None
+    def _offered(self) -> dict[str, ServiceOffer]:
+        if not self.registered:
+            return {}
+        offers = ((service.kind.value, service.offer()) for service in self._services)
+        return {name: offer for name, offer in offers if offer is not None}
 
     def offer_again(self) -> None:
         """The terms have changed: tell the hub now."""
@@ -88,6 +99,8 @@ class Joined:
 
     async def close(self) -> None:
         """Leaves the network, with what customers owe claimed where the chain answers in time."""
+        if self._counting_soon is not None:
+            self._counting_soon.cancel()
         await self._tasks.close()
         if self._offering is not None:
             await self._offering.withdraw()
@@ -99,12 +112,15 @@ class Joined:
         await self.link.close()
 
     def _on_paid(self, customer: str, amount: int, what: str) -> None:
-        title = "A customer read from your disk"
-        activity = Activity(at=time.time(), kind="paid", title=title, detail=f"{what}, {customer}", amount=amount)
-        self._bus.publish("activity", activity)
-        self.counting.trigger()
+        if voucher_kind(what) == READS:  # of work its service tells, many jobs in one line
+            title = "A customer read from your disk"
+            activity = Activity(at=time.time(), kind="paid", title=title, detail=f"{what}, {customer}", amount=amount)
+            self._bus.publish("activity", activity)
+        if self._counting_soon is None:
+            self._counting_soon = asyncio.get_running_loop().call_later(COUNT_AFTER_S, self.counting.trigger)
 
     async def _count(self) -> None:
+        self._counting_soon = None
         try:
             self.figures = await self.money.figures()
             self._bus.publish("wallet", await self.money.status())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from depin_desktop.api.models import EarningsPoint, HistoryEntry, WalletStatus
+from depin_desktop.api.models import EarningsPoint, HistoryEntry, ServiceKind, WalletStatus
 from depin_desktop.chain.bindings.registry import ProviderState
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.network import Network
 from depin_desktop.engine.keys import Keys
 from depin_desktop.payments.store import ChannelStore
+from depin_desktop.services.base import Earned
 from depin_desktop.wallet import ledger as rules
 from depin_desktop.wallet.ledger_rows import Ledger
 
@@ -27,6 +28,7 @@ class Figures:
     earned_total: int = 0
     pending: int = 0
     points: tuple[EarningsPoint, ...] = ()
+    services: Mapping[ServiceKind, Earned] = field(default_factory=dict)
 
 
 def parties_of(keys: Keys, provider: ProviderState, network: Network) -> rules.Parties:
@@ -55,17 +57,30 @@ class Money:
 
     async def earned(self) -> list[rules.Amount]:
         """All earnings: paid proofs from the chain's log, and vouchers on disk."""
-        takings = [rules.Amount(taking.at, taking.amount) for taking in await self._channels.takings()]
-        return takings + await self._ledger.storage_amounts()
+        return [amount for amounts in (await self._by_service()).values() for amount in amounts]
+
+    async def _by_service(self) -> dict[ServiceKind, list[rules.Amount]]:
+        """The same, apart for each service: reading belongs to storage, all other work to computing."""
+        found = {ServiceKind.STORAGE: await self._ledger.storage_amounts(), ServiceKind.COMPUTE: []}
+        for taking in await self._channels.takings():
+            kind = ServiceKind.STORAGE if rules.voucher_kind(taking.what) == rules.READS else ServiceKind.COMPUTE
+            found[kind].append(rules.Amount(taking.at, taking.amount))
+        return found
 
     async def figures(self) -> Figures:
         """The numbers for *Home*; raises UserFacingError while the chain is out of reach."""
-        earned, now = await self.earned(), time.time()
+        apart, now = await self._by_service(), time.time()
+        midnight = rules.local_midnight(now)
+        earned = [amount for amounts in apart.values() for amount in amounts]
         return Figures(
-            earned_today=rules.earned_since(earned, rules.local_midnight(now)),
+            earned_today=rules.earned_since(earned, midnight),
             earned_total=rules.earned_total(earned),
             pending=await self.pending(),
             points=rules.earnings_points(earned, now, step="day", count=DAYS_SHOWN),
+            services={
+                kind: Earned(rules.earned_since(amounts, midnight), rules.earned_total(amounts))
+                for kind, amounts in apart.items()
+            },
         )
 
     async def pending(self) -> int:

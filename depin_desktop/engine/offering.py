@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from depin_desktop.core.tasks import Cycle
 from depin_desktop.engine.keys import Keys
 from depin_desktop.net.hub import Hub
-from depin_desktop.net.offers import NodeOffer, StorageOffer
+from depin_desktop.net.offers import NodeOffer, ServiceOffer
 from depin_desktop.net.peer import Peer
 
 log = logging.getLogger(__name__)
@@ -19,10 +19,20 @@ LIFETIME_S = 90.0
 
 
 class Offering:
-    """Publishes at an interval; `cycle.trigger()` publishes at once, after a change."""
+    """Publishes at an interval; `cycle.trigger()` publishes at once, after a change.
+
+    Args:
+        offers: what each service sells now, by the name that it has in a `NodeOffer`.
+    """
 
     def __init__(
-        self, hub: Hub, peer: Peer, keys: Keys, payout: str, chain_id: int, storage: Callable[[], StorageOffer | None]
+        self,
+        hub: Hub,
+        peer: Peer,
+        keys: Keys,
+        payout: str,
+        chain_id: int,
+        offers: Callable[[], Mapping[str, ServiceOffer]],
     ) -> None:
         self.cycle = Cycle("offering", INTERVAL_S, self._round)
         self._hub = hub
@@ -30,12 +40,12 @@ class Offering:
         self._keys = keys
         self._payout = payout
         self._chain_id = chain_id
-        self._storage = storage
+        self._offers = offers
         self._last: NodeOffer | None = None
 
     async def _round(self) -> None:
-        storage = self._storage()
-        if storage is None:
+        offers = self._offers()
+        if not offers:
             await self.withdraw()
             return
         now = time.time()
@@ -49,8 +59,7 @@ class Offering:
             chain_id=self._chain_id,
             issued_at=now,
             expires_at=now + LIFETIME_S,
-            storage=storage,
-        )
+        ).model_copy(update=dict(offers))
         await self._hub.publish_offer(offer, self._keys.operator)
         self._last = offer
 

@@ -9,8 +9,12 @@ from typing import NamedTuple, Protocol
 from aiohttp import web
 
 from depin_desktop.api.models import ServiceKind, ServiceStatus
+from depin_desktop.chain.chain import Chain
+from depin_desktop.chain.indexer import Indexer
+from depin_desktop.chain.sender import Sender
 from depin_desktop.chain.typed_data import Signer
 from depin_desktop.net.offers import ServiceOffer
+from depin_desktop.payments.paywall import Paywall
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,11 @@ class Service(Protocol):
     async def start(self) -> None:
         """Opens what it needs and begins to serve."""
 
+    async def connect(self, chain: Chain, sender: Sender, *, paywall: Paywall, index: Indexer) -> None:
+        """Ties it to the chain, whenever that can be reached; raises UserFacingError when it goes away meanwhile."""
+
     async def drain(self) -> None:
-        """Finishes what runs and accepts nothing new."""
+        """Finishes what runs, as far as that takes a few seconds, and accepts nothing new."""
 
     async def stop(self) -> None:
         """Stops at once and leaves everything in a state from which `start` goes on."""

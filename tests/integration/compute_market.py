@@ -127,9 +127,13 @@ async def vendor(
             exposure_cap=100 * BASE_UNITS_PER_TOKEN,
         )  # fmt: skip
         await paywall.start()
+
+        async def made() -> Sequence[Backend]:
+            return backends(controls)
+
         service = ComputeService(
             database, bus, Provider(owner, operator, identity.node_id), network, controls,
-            folder=home.root / "compute" / "modules", backends=lambda: backends(controls), **options,
+            folder=home.compute / "modules", backends=made, **options,
         )  # fmt: skip
         await service.start()
         stack.push_async_callback(service.stop)

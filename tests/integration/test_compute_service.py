@@ -325,7 +325,7 @@ async def test_jobs_and_choices_survive_a_restart(
             assert (await asking).json["code"] == "stopped"
     metronome.go_on.set()
     async with vendor(home, localnet.network, lambda _: [metronome]) as again:
-        status = again.service.compute_status()
+        status = await again.until(lambda status: bool(status.models))
         assert [job.outcome for job in status.jobs] == [JobOutcome.STOPPED, JobOutcome.DONE]
         assert status.jobs[1].earned == answer.charged
         assert status.devices[0].jobs == 1

@@ -47,6 +47,10 @@ class Choices:
         flags = {name: getattr(request, name) for name in _FLAGS[1:]}
         return replace(self, shared=True, prices=self.prices.changed(wished), **flags)
 
+    def without_sharing(self) -> Choices:
+        """With nothing sold; prices and kinds are remembered."""
+        return replace(self, shared=False)
+
     def rows(self) -> dict[str, str]:
         """For the database."""
         flags = {name: str(int(getattr(self, name))) for name in _FLAGS}

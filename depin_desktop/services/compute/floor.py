@@ -53,8 +53,9 @@ class Floor:
 
     async def use(self, backends: Sequence[Backend]) -> str:
         """Works with these from now on: starts the new ones, ends the ones left out; why some do not start, or ""."""
-        before, self._backends = self._backends, ()
+        before = self._backends
         gone = [backend for backend in before if not any(backend is other for other in backends)]
+        self._backends = tuple(backend for backend in before if backend not in gone)
         await self.end(gone)
         started, problems = [], []
         for backend in backends:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,7 +31,7 @@ from depin_desktop.services.compute.jobs import Jobs, Paywall, Terms
 from depin_desktop.services.compute.meter import Meter
 from depin_desktop.services.compute.modules import Modules
 from depin_desktop.services.compute.runtimes.base import Backend, ServedModel
-from depin_desktop.services.compute.status import JOBS_SHOWN, Moment, Shelf, compute_status
+from depin_desktop.services.compute.status import JOBS_SHOWN, Now, Shelf, compute_status
 from depin_desktop.services.compute.store import Books, Ended, JobStore
 from depin_desktop.services.compute.verdicts import Verdicts
 
@@ -42,7 +42,8 @@ WATCH_S = 1.0
 WRITE_AFTER_S = 0.3  # jobs that end within it are written, and shown, together
 NEWS_EVERY_S = 10.0
 SAMPLE_EVERY_S = 5.0
-STOP_WITHIN_S = 3.0
+DRAIN_S = 3.5
+STOP_WITHIN_S = 1.0
 
 
 class OwnersControls(Protocol):
@@ -59,7 +60,7 @@ class ComputeService:
         database: open.
         network: its suggested prices hold until the owner sets others.
         folder: for customers' modules; the service's own.
-        backends: makes the ways to do work, anew at each call.
+        backends: the ways to do work, asked for anew whenever they may have changed.
         shelf: what models there are on the disk.
         gpus: the cards as last read, for what they draw.
         earned: the ledger's sums; what the rows here know where absent.
@@ -77,7 +78,7 @@ class ComputeService:
         controls: OwnersControls,
         *,
         folder: Path,
-        backends: Callable[[], Sequence[Backend]],
+        backends: Callable[[], Awaitable[Sequence[Backend]]],
         shelf: Callable[[], Shelf] = Shelf,
         gpus: Callable[[], Sequence[Gpu]] = tuple,
         earned: Callable[[], Earned] | None = None,
@@ -96,7 +97,7 @@ class ComputeService:
         self._clock = clock
         self._tasks = Tasks("compute")
         self._store = JobStore(database)
-        self._verdicts = Verdicts(database, provider.owner, self._customer_of, self._soon)
+        self._verdicts = Verdicts(database, provider.owner, self._customer_of, self.touch)
         self._choices = Choices.of({}, network)
         self._books = Books()
         self._problem = ""
@@ -116,7 +117,7 @@ class ComputeService:
             self._meter,
             provider,
             terms=self._terms_of_jobs,
-            changed=self._soon,
+            changed=self.touch,
             ended=self._job_ended,
         )
         self._api = ComputeApi(self.jobs, self.floor, self._modules, terms=self._terms)
@@ -135,7 +136,7 @@ class ComputeService:
         self._choices = Choices.of(await self._store.choices(), self._network)
         self._controls.on_change(self._follow)
         if self._choices.shared:
-            self._problem = await self.floor.use(self._make_backends())
+            self._tasks.spawn("backends", self.reload())
         self._books = await self._store.books(self._clock(), JOBS_SHOWN)
         for cycle in (self.watching, self.writing, self._telling, self._sampling):
             self._tasks.spawn(cycle.name, cycle.run())
@@ -145,27 +146,33 @@ class ComputeService:
     ) -> None:
         """Ties the service to a chain: from now on work can be paid for."""
         self._paywall = paywall or self._paywall
-        self._soon()
+        self.touch()
 
     async def drain(self) -> None:
-        """Finishes what runs and accepts nothing new."""
+        """Accepts nothing new, and finishes what runs as far as that takes a few seconds."""
         self._draining = True
-        await self.jobs.all_ended.wait()
+        await self._jobs_end(DRAIN_S)
 
     async def stop(self) -> None:
         """Stops at once; what was delivered is charged."""
         self._draining = True
-        self.jobs.stop_all("The engine stops.")
-        try:
-            async with asyncio.timeout(STOP_WITHIN_S):
-                await self.jobs.all_ended.wait()
-        except TimeoutError:
-            log.error("some jobs did not end")  # noqa: TRY400 (what hangs is in the log already)
+        await self._jobs_end(0)
         if self._write_timer is not None:
             self._write_timer.cancel()
         await self._tasks.close()
         await self.floor.use(())
         await self._write()
+
+    async def _jobs_end(self, wait_s: float) -> None:
+        """Waits for what runs and stops the rest; returns within a second more."""
+        ended = asyncio.ensure_future(self.jobs.all_ended.wait())
+        await asyncio.wait([ended], timeout=wait_s)
+        if not ended.done():
+            self.jobs.stop_all("The engine stops.")
+            await asyncio.wait([ended], timeout=STOP_WITHIN_S)
+        if not ended.done():
+            ended.cancel()
+            log.error("some jobs did not end")
 
     # --- what the owner decides
 
@@ -176,17 +183,22 @@ class ComputeService:
             await self._store.choose(choices.rows())
             self._choices = choices
             if begins:
-                await self.reload()
+                await self._reload()
             elif not choices.shared:
                 self.jobs.stop_all("The owner has stopped sharing.")
                 await self.jobs.all_ended.wait()
                 await self.floor.use(())
         self._offer_changed()
-        self._soon()
+        self.touch()
 
     async def reload(self) -> None:
-        """Makes the backends anew, for what has changed of where work is done."""
-        self._problem = await self.floor.use(self._make_backends() if self._choices.shared else ())
+        """Where work is done has changed."""
+        async with self._changing:
+            await self._reload()
+
+    async def _reload(self) -> None:
+        self._problem = await self.floor.use(await self._make_backends() if self._choices.shared else ())
+        self.touch()
 
     @property
     def choices(self) -> Choices:
@@ -199,7 +211,7 @@ class ComputeService:
         if not allowed.run or cards - set(allowed.gpus):
             self._tasks.spawn("release", self._release(allowed))
         self._offer_changed()
-        self._soon()
+        self.touch()
 
     async def _release(self, allowed: Allowance) -> None:
         if allowed.finish_current:
@@ -222,12 +234,9 @@ class ComputeService:
 
     def status(self) -> ServiceStatus:
         """The service's card."""
-        return self.compute_status().service
-
-    def compute_status(self) -> ComputeStatus:
-        """Everything the Compute page shows, as last read."""
         allowed, served = self._controls.allowance(), self.floor.served()
-        problems = [self._problem, *(getattr(backend, "problem", "") for backend in self.floor.backends)]
+        said = (getattr(backend, "problem", "") for backend in self.floor.backends)
+        problems = [self._problem, *(problem for problem in said if isinstance(problem, str))]
         state, reason = policy.service_state(
             policy.ServiceFacts(
                 shared=self._choices.shared,
@@ -244,17 +253,26 @@ class ComputeService:
         )
         total = sum(device.earned_total for device in self._books.devices)
         today = sum(device.earned_today for device in self._books.devices)
-        moment = Moment(
+        earned = self._earned() if self._earned else Earned(today, total)
+        return ServiceStatus(
+            kind=self.kind,
             state=state,
             reason=reason,
-            earned=self._earned() if self._earned else Earned(today, total),
+            verified_at=self._books.last_job_at,
+            earned_today=earned.today,
+            earned_total=earned.total,
+        )
+
+    def compute_status(self) -> ComputeStatus:
+        """Everything the Compute page shows, as last read."""
+        now = Now(
+            service=self.status(),
             running=self.jobs.running,
             waiting=self.floor.waiting,
             jobs=self.jobs.statuses(),
+            checked=(self._verdicts.right, self._verdicts.wrong),
         )
-        status = compute_status(self._choices, served, self._shelf(), self._books, moment)
-        checked = {"checked_right": self._verdicts.right, "checked_wrong": self._verdicts.wrong}
-        return status.model_copy(update=checked)
+        return compute_status(self._choices, self.floor.served(), self._shelf(), self._books, now)
 
     def _terms(self) -> dict[str, Any]:
         offer = self.offer() or ComputeOffer()
@@ -295,9 +313,9 @@ class ComputeService:
         self._ended.append(ended)
         count, amount = self._news
         self._news = count + 1, amount + ended.job.earned
-        self._soon()
+        self.touch()
 
-    def _soon(self) -> None:
+    def touch(self) -> None:
         """Something changed: write and publish it soon, with what else changes until then."""
         if self._write_timer is None:
             self._write_timer = asyncio.get_running_loop().call_later(WRITE_AFTER_S, self.writing.trigger)
@@ -320,7 +338,7 @@ class ComputeService:
         if served != self._served:
             self._served = served
             self._offer_changed()
-            self._soon()
+            self.touch()
 
     async def _tell(self) -> None:
         (count, amount), self._news = self._news, (0, 0)

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from depin_desktop.api.compute import CPU, ComputeStatus, JobStatus, ModelImport, ModelStatus
-from depin_desktop.api.models import ServiceKind, ServiceState, ServiceStatus
-from depin_desktop.services.base import Earned
+from depin_desktop.api.models import ServiceStatus
 from depin_desktop.services.compute import policy
 from depin_desktop.services.compute.choices import Choices
 from depin_desktop.services.compute.runtimes.base import ServedModel, WorkKind
@@ -32,39 +31,39 @@ class Shelf:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """What is true now, and in no row."""
+class Now:
+    """What is true now, and in no row.
 
-    state: ServiceState
-    reason: str
-    earned: Earned
+    Attributes:
+        jobs: those that are not over.
+        checked: answers that customers have found right, and wrong.
+    """
+
+    service: ServiceStatus
     running: int
     waiting: int
     jobs: tuple[JobStatus, ...]
+    checked: tuple[int, int]
 
 
 def compute_status(
-    choices: Choices, served: Iterable[ServedModel], shelf: Shelf, books: Books, moment: Moment
+    choices: Choices, served: Iterable[ServedModel], shelf: Shelf, books: Books, now: Now
 ) -> ComputeStatus:
     """Everything the Compute page shows."""
+    right, wrong = now.checked
     return ComputeStatus(
-        service=ServiceStatus(
-            kind=ServiceKind.COMPUTE,
-            state=moment.state,
-            reason=moment.reason,
-            verified_at=books.last_job_at,
-            earned_today=moment.earned.today,
-            earned_total=moment.earned.total,
-        ),
+        service=now.service,
         shared=choices.shared,
         models=_models(choices.prices, tuple(served), shelf),
-        jobs=(*moment.jobs, *books.jobs)[:JOBS_SHOWN],
-        running=moment.running,
-        waiting=moment.waiting,
+        jobs=(*now.jobs, *books.jobs)[:JOBS_SHOWN],
+        running=now.running,
+        waiting=now.waiting,
         done_total=books.done_total,
         devices=books.devices,
         models_bytes=shelf.bytes,
         imports=shelf.imports,
+        checked_right=right,
+        checked_wrong=wrong,
     )
 
 
