@@ -12,6 +12,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from depin_desktop.api.models import HistoryEntry, SharedFolder
+from depin_desktop.app.compute_controller import ComputeController
 from depin_desktop.app.dialogs import ConfirmDialog, Dialog, ShareDialog
 from depin_desktop.app.engine_link import EngineLink
 from depin_desktop.app.loop import Jobs
@@ -39,6 +40,8 @@ class Controller(QObject):
         self.jobs = Jobs(self.show_problem)
         self.switching = False
         self.dialog: Dialog | None = None
+        self.compute = ComputeController(window, link, toasts, self.jobs, self._open)
+        self.compute.refresh_wanted.connect(self.refresh_wanted)
 
     def show_problem(self, problem: UserFacingError) -> None:
         """A request was refused or did not arrive."""

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QLineEdit, QVBo
 from depin_desktop.api.models import Inventory, StorageStatus
 from depin_desktop.app.fonts import font
 from depin_desktop.app.presenters import storage as say
-from depin_desktop.app.widgets.allocation import SizeSlider
+from depin_desktop.app.widgets.amount import SizeSlider
 from depin_desktop.app.widgets.buttons import Button
 from depin_desktop.app.widgets.card import Card
 from depin_desktop.app.widgets.text import Text

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from depin_desktop.api.compute import ComputeStatus
+from depin_desktop.api.controls import ControlsStatus
 from depin_desktop.api.endpoint import EngineUnreachable
 from depin_desktop.api.models import (
     Activity,
@@ -31,7 +33,7 @@ from depin_desktop.api.models import (
 )
 from depin_desktop.app.backoff import Backoff
 from depin_desktop.app.engine_process import EngineProcess
-from depin_desktop.app.known import Known, Link, Phase
+from depin_desktop.app.known import Known, Link, Phase, with_load
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
 from depin_desktop.presence.teller import Teller
@@ -54,6 +56,8 @@ _MODELS: dict[str, tuple[str, type[BaseModel]]] = {
     "storage": ("storage", StorageStatus),
     "wallet": ("wallet", WalletStatus),
     "hardware": ("inventory", Inventory),
+    "compute": ("compute", ComputeStatus),
+    "controls": ("controls", ControlsStatus),
 }
 
 
@@ -159,6 +163,8 @@ class EngineLink(QObject):
             "storage": client.storage,
             "wallet": client.wallet,
             "inventory": client.hardware,
+            "compute": client.compute,
+            "controls": client.controls,
         }
         for field, ask in asks.items():
             if everything or getattr(self.known, field) is None:
@@ -238,6 +244,8 @@ class EngineLink(QObject):
     # --- what is known ----------------------------------------------------------------------------------------------
 
     def _hear(self, **news: Any) -> None:
+        if (controls := news.get("controls")) is not None:
+            news["loads"] = with_load(self.known.loads, controls, time.time())
         self.known = replace(self.known, heard_at=time.time(), **news)
         self._mark(*news)
 
@@ -278,6 +286,10 @@ class EngineLink(QObject):
     async def set_sharing(self, on: bool) -> None:
         """The one switch."""
         self._hear(status=await self._live_client().set_sharing(on))
+
+    async def ask(self, field: str, request: Callable[[EngineClient], Awaitable[BaseModel]]) -> None:
+        """Sends a request whose answer is the new value of Known's `field`."""
+        self._hear(**{field: await request(self._live_client())})
 
     async def refresh(self) -> None:
         """Asks for everything again."""

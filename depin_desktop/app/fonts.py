@@ -17,6 +17,7 @@ _SIZES_PX: dict[str, tuple[int, QFont.Weight]] = {
     "number": (34, QFont.Weight.DemiBold),
     "title": (22, QFont.Weight.DemiBold),
     "figure": (22, QFont.Weight.DemiBold),
+    "reading": (17, QFont.Weight.DemiBold),
     "heading": (14, QFont.Weight.DemiBold),
     "body": (14, QFont.Weight.Normal),
     "strong": (14, QFont.Weight.Medium),

@@ -28,6 +28,7 @@ _SHAPES = {
     "sensor": '<path d="M8 11.5V4.5a2 2 0 0 1 4 0v7a3.5 3.5 0 1 1-4 0z"/><path d="M10 8v6"/>',
     "network": '<circle cx="10" cy="10" r="7"/>'
     '<path d="M3 10h14M10 3c2.3 2 3 4.4 3 7s-.7 5-3 7c-2.3-2-3-4.4-3-7s.7-5 3-7z"/>',
+    "clock": '<circle cx="10" cy="10" r="7"/><path d="M10 5.8V10l2.8 1.8"/>',
     "folder": '<path d="M3 15.5v-10h4.8l1.7 2H17v8z"/>',
     "warning": '<path d="M10 3.5 17.5 16.5h-15z"/><path d="M10 8.5v3.6M10 14.2v.2"/>',
     "fault": '<circle cx="10" cy="10" r="7"/><path d="M10 6.5v4.3M10 13.4v.2"/>',

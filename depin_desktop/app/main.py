@@ -15,7 +15,7 @@ from depin_desktop.app.engine_link import EngineLink
 from depin_desktop.app.loop import Jobs, run
 from depin_desktop.app.preferences import Preferences
 from depin_desktop.app.theme import Appearance, Theme
-from depin_desktop.app.window import MainWindow
+from depin_desktop.app.window import PAGES, MainWindow
 from depin_desktop.core.home import Home
 
 STOP_ENGINE_S = 20.0
@@ -31,7 +31,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--no-start", action="store_true", help="never start an engine, only attach to one")
     parser.add_argument("--appearance", choices=[value.value for value in Appearance], help="for this run only")
-    parser.add_argument("--page", choices=["home", "storage", "wallet"], default="home", help="the page to open")
+    parser.add_argument("--page", choices=PAGES, default="home", help="the page to open")
     parser.add_argument("--version", action="version", version=f"DePIN Desktop {__version__}")
     return parser.parse_args(arguments)
 

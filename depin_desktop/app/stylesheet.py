@@ -51,6 +51,14 @@ QPushButton[kind="link"]:disabled { color: $faint; background: transparent; }
 QPushButton[kind="small"] { min-height: 28px; max-height: 28px; padding: 0 10px; }
 QPushButton[kind="small"]:focus { min-height: 26px; max-height: 26px; padding: 0 9px; }
 
+QPushButton[kind="segment"] {
+  background: transparent; border-color: transparent; color: $muted; padding: 0 12px;
+  min-height: 30px; max-height: 30px;
+}
+QPushButton[kind="segment"]:hover { color: $text; background: $raised; }
+QPushButton[kind="segment"]:checked { background: $surface; border-color: $line; color: $text; }
+QPushButton[kind="segment"]:focus { border: 2px solid $accent; padding: 0 11px; min-height: 28px; max-height: 28px; }
+
 QLineEdit, QComboBox, QAbstractSpinBox {
   background: $surface; color: $text; border: 1px solid $control_line; border-radius: 8px; padding: 0 10px;
   min-height: 34px; max-height: 34px; selection-background-color: $accent; selection-color: $on_accent;
@@ -68,6 +76,12 @@ QComboBox QAbstractItemView {
   background: $surface; color: $text; border: 1px solid $line; selection-background-color: $accent_soft;
   selection-color: $text; outline: none; padding: 4px;
 }
+
+QPlainTextEdit {
+  background: $surface; color: $text; border: 1px solid $line; border-radius: 8px; padding: 6px;
+  selection-background-color: $accent; selection-color: $on_accent;
+}
+QPlainTextEdit:focus { border: 2px solid $accent; padding: 5px; }
 
 QSlider { min-height: 26px; }
 QSlider::groove:horizontal { height: 4px; background: $line; border-radius: 2px; }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import QEvent, QSize, QTimer, QUrl, Signal
 from PySide6.QtGui import (
@@ -19,6 +20,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from depin_desktop import __version__
+from depin_desktop.api.models import ServiceState
 from depin_desktop.app import icons
 from depin_desktop.app.controller import Controller
 from depin_desktop.app.engine_link import EngineLink
@@ -35,7 +37,7 @@ from depin_desktop.core.units import format_tokens
 TICK_MS = 1000
 SIZE = QSize(1280, 820)
 LEAST = QSize(900, 600)
-PAGES = ("home", "storage", "wallet")
+PAGES = ("home", "storage", "compute", "wallet")
 
 
 class MainWindow(QMainWindow):
@@ -55,7 +57,8 @@ class MainWindow(QMainWindow):
         names = [
             (tr("Home"), "home", "Ctrl+1"),
             (tr("Storage"), "storage", "Ctrl+2"),
-            (tr("Wallet"), "wallet", "Ctrl+3"),
+            (tr("Compute"), "chip", "Ctrl+3"),
+            (tr("Wallet"), "wallet", "Ctrl+4"),
         ]
         self.sidebar = Sidebar(names)
         self.stack = QStackedWidget()
@@ -102,9 +105,7 @@ class MainWindow(QMainWindow):
         self.controller.refresh_wanted.connect(self.refresh)
         self._link.changed.connect(self._on_news)
         keys: list[tuple[str, Callable[[], object]]] = [
-            ("Ctrl+1", lambda: self.open_page("home")),
-            ("Ctrl+2", lambda: self.open_page("storage")),
-            ("Ctrl+3", lambda: self.open_page("wallet")),
+            *((f"Ctrl+{number}", partial(self.open_page, name)) for number, name in enumerate(PAGES, 1)),
             ("F5", self.controller.refresh),
             ("Ctrl+N", self.controller.add_folder),
             ("Ctrl+F", self._find),
@@ -124,6 +125,10 @@ class MainWindow(QMainWindow):
                 from depin_desktop.app.pages.storage import StoragePage
 
                 self.pages[name] = StoragePage(self.controller)
+            elif name == "compute":
+                from depin_desktop.app.pages.compute import ComputePage
+
+                self.pages[name] = ComputePage(self.controller)
             else:
                 from depin_desktop.app.pages.wallet import WalletPage
 
@@ -175,11 +180,13 @@ class MainWindow(QMainWindow):
             self.banner.say(notice.headline, notice.sentence, notice.tone, notice.action, notice.action_label)
 
     def _show_hints(self) -> None:
-        known = self._link.known
-        service = common.service(known.status, known.storage)
-        off = service is None or service.state == "off"
-        hint = "" if service is None else tr("off") if off else format_tokens(service.earned_today)
-        self.sidebar.items[1].say(hint)
+        for name, service in (
+            ("storage", common.storage_service(self._link.known)),
+            ("compute", common.compute_service(self._link.known)),
+        ):
+            off = service is not None and service.state is ServiceState.OFF
+            hint = "" if service is None else tr("off") if off else format_tokens(service.earned_today)
+            self.sidebar.items[PAGES.index(name)].say(hint)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

@@ -27,6 +27,11 @@ def tr(text: str, **values: object) -> str:
     return translated.format(**values) if values else translated
 
 
+def named(text: str) -> str:
+    """A name from outside for the screen. The font's own hyphen is as wide as a digit, for columns of figures."""
+    return text.replace("-", "\u2010")
+
+
 def counted(count: int, one: str, many: str) -> str:
     """“1 piece”, “3 pieces”: `one` and `many` are already translated nouns."""
     return f"{count:,}".replace(",", "\u2009") + NBSP + (one if count == 1 else many)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from depin_desktop.api.controls import Pause, Wishes
 from depin_desktop.api.models import (
     Activity,
     Cpu,
@@ -33,10 +34,13 @@ from depin_desktop.api.models import (
     StorageStatus,
     WalletStatus,
 )
+from depin_desktop.api.week import parse_spans
 from depin_desktop.app.known import Known, Link, Phase
 from depin_desktop.controls.observer import Sources
 from depin_desktop.controls.sessions import Idle
 from depin_desktop.hardware.gpus import GpuReading
+
+from . import compute_samples as computing
 
 NOW = 1_763_840_460.0
 TB, GB = 10**12, 10**9
@@ -210,7 +214,7 @@ def status(**changes: object) -> EngineStatus:
         ),
         "hub": HubStatus(connected=True, offers=4),
         "node": NodeStatus(node_id="ab" * 32, addresses=("127.0.0.1:4433",), peers=3),
-        "services": (service(),),
+        "services": (service(), computing.service()),
         "earned_today": _tokens(13.88),
         "earned_total": _tokens(1204.77),
         "pending": _tokens(4.86),
@@ -335,6 +339,9 @@ def live(**changes: object) -> Known:
         storage=storage(),
         wallet=wallet(),
         inventory=inventory(),
+        compute=computing.compute(),
+        controls=computing.controls(),
+        loads=computing.loads(computing.CPU, computing.CARD),
         history=history(),
         history_complete=True,
         heard_at=NOW,
@@ -349,7 +356,7 @@ def empty() -> Known:
     zero = dict.fromkeys(("balance", "spending_balance", "pending", "claimed", "stake", "earned_today"), 0)
     return live(
         status=status(
-            services=(off,),
+            services=(off, computing.off().service),
             earned_today=0,
             earned_total=0,
             pending=0,
@@ -359,6 +366,10 @@ def empty() -> Known:
         ),
         storage=storage(service=off, last_proven_at=None, next_proof_at=None, **nothing),
         wallet=wallet(**zero, earned_total=0),
+        compute=computing.off(),
+        controls=computing.controls(gpus=()),
+        inventory=inventory(gpus=()),
+        loads={},
         history=(),
     )
 
@@ -376,9 +387,11 @@ def offline() -> Known:
 def attention() -> Known:
     """Something to look at."""
     looks = service(ServiceState.ATTENTION, "/media/backup/shared answers slowly. Check its cable.")
+    hot = computing.service(ServiceState.ATTENTION, "The cooling cannot keep up. Clean the fans of this computer.")
     return live(
+        compute=computing.compute(service=hot, imports=computing.importing()),
         status=status(
-            services=(looks,),
+            services=(looks, hot),
             advice=("The disk /media/backup answers slowly. Check its cable.",),
             network=status().network.model_copy(update={"private": False, "name": "testville"}),
         ),
@@ -391,9 +404,13 @@ def fault() -> Known:
     broken = service(
         ServiceState.FAULT, "/media/backup/shared is missing. Plug its disk back in before the next proof."
     )
+    gone = computing.service(
+        ServiceState.FAULT, "The worker process ends at once. Its log is in the home's logs folder."
+    )
     return live(
+        compute=computing.compute(service=gone, running=0, waiting=0),
         status=status(
-            services=(broken,),
+            services=(broken, gone),
             advice=("Plug /media/backup back in within 12 minutes, or the next proof is missed and stake is lost.",),
             hub=HubStatus(connected=False),
         ),
@@ -404,6 +421,13 @@ def fault() -> Known:
         ),
         inventory=inventory(problems=(ProbeProblem(probe="SMART", message="smartctl did not answer within 5 s"),)),
     )
+
+
+def paused() -> Known:
+    """By the owner, for half an hour."""
+    snoozed = computing.controls(pause=Pause(until=NOW + 1800, finish_current=True))
+    resting = computing.service(ServiceState.PAUSED, snoozed.reason)
+    return live(compute=computing.compute(service=resting, waiting=0), controls=snoozed)
 
 
 def long_names() -> Known:
@@ -431,6 +455,30 @@ def long_names() -> Known:
             ),
         ),
         storage=storage(folders=tuple(folder(id=f"f{n}", path=path + str(n), mount=path) for n in range(3))),
+        compute=computing.compute(
+            service=computing.service().model_copy(update={"earned_today": _tokens(1_234_567.89)}),
+            models=tuple(
+                model.model_copy(
+                    update={"name": model.name + " of an extraordinarily long lineage" * 2, "licence": name}
+                )
+                for model in computing.models()
+                for name in ("A licence with a very long name of its own",)
+            ),
+            jobs=tuple(job.model_copy(update={"model": job.model * 3}) for job in computing.jobs()),
+            imports=tuple(
+                entry.model_copy(update={"name": "A long model name " * 9}) for entry in computing.importing()
+            ),
+            done_total=123_456_789,
+        ),
+        controls=computing.controls(
+            Wishes(
+                exclusive_apps=tuple(f"program-{n}" for n in range(12)), schedule=parse_spans("mon-fri 22:00-07:00")
+            ),
+            gpus=tuple(
+                computing.gpu(uuid=f"GPU-{n}", name="NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition")
+                for n in range(4)
+            ),
+        ),
         wallet=wallet(balance=_tokens(98_765_432.1), operator_gas=_tokens(0.0003), backed_up=True),
         inventory=inventory(
             disks=many,
@@ -447,5 +495,6 @@ SCENES = {
     "offline": offline,
     "attention": attention,
     "fault": fault,
+    "paused": paused,
     "long": long_names,
 }

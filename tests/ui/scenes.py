@@ -14,9 +14,11 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QApplication
 
 from depin_desktop.app.engine_link import EngineLink
+from depin_desktop.app.pages.compute import RULES, WORK, ComputePage
 from depin_desktop.app.preferences import Preferences
 from depin_desktop.app.theme import Appearance, Theme
 from depin_desktop.app.window import PAGES, MainWindow
@@ -25,6 +27,20 @@ from depin_desktop.core.home import Home
 from . import samples
 
 SIZES = ((1280, 820), (1000, 640))
+
+
+def draw_rules(window: MainWindow, application: QApplication) -> QPixmap:
+    """The second view of Compute."""
+    page = window.page("compute")
+    assert isinstance(page, ComputePage)
+    window.open_page("compute")
+    page.views.choose(RULES)
+    window.refresh()
+    application.processEvents()
+    application.processEvents()
+    drawn = window.grab()
+    page.views.choose(WORK)
+    return drawn
 
 
 def draw(folder: Path, scenes: list[str]) -> None:
@@ -49,6 +65,9 @@ def draw(folder: Path, scenes: list[str]) -> None:
                         application.processEvents()
                         application.processEvents()
                         window.grab().save(str(folder / f"{scene}-{page}-{appearance.value}-{size[0]}.png"))
+                    draw_rules(window, application).save(
+                        str(folder / f"{scene}-rules-{appearance.value}-{size[0]}.png")
+                    )
             window.hide()
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from depin_desktop.api.compute import ComputeStatus, ImportModel, ModelImport, ShareCompute
 from depin_desktop.api.models import (
     EngineStatus,
     FolderState,
@@ -25,7 +26,7 @@ from depin_desktop.core.bus import EventBus, Subscription
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
 
-from . import samples
+from . import compute_samples, samples
 
 
 class SmallEngine:
@@ -43,6 +44,7 @@ class SmallEngine:
         self.storing: StorageStatus = samples.storage()
         self.owning: WalletStatus = samples.wallet()
         self.controls = Controls(home.controls, self.bus, sharing=lambda: self.now.sharing, sources=samples.sources())
+        self.compute = SmallCompute(self)
         self.entries: tuple[HistoryEntry, ...] = samples.history(250)
 
     async def start(self) -> None:
@@ -59,7 +61,7 @@ class SmallEngine:
     def publish(self, topic: str, data: Any) -> None:
         self.bus.publish(topic, data)
 
-    async def _take(self, request: Any) -> None:
+    async def take(self, request: Any) -> None:
         async with self.request:
             self.asked.append(request)
             self.request.notify_all()
@@ -85,7 +87,7 @@ class SmallEngine:
         return [entry for entry in self.entries if before is None or entry.at < before][:limit]
 
     async def share_storage(self, request: ShareStorage) -> StorageStatus:
-        await self._take(request)
+        await self.take(request)
         folders = list(self.storing.folders)
         for index, folder in enumerate(folders):
             if folder.path == request.path:
@@ -96,7 +98,7 @@ class SmallEngine:
         return self._store(folders)
 
     async def unshare_storage(self, request: UnshareStorage) -> StorageStatus:
-        await self._take(request)
+        await self.take(request)
         return self._store(
             [
                 folder.model_copy(update={"state": FolderState.LEAVING}) if folder.path == request.path else folder
@@ -110,7 +112,7 @@ class SmallEngine:
         return self.storing
 
     async def set_sharing(self, on: bool) -> EngineStatus:
-        await self._take(on)
+        await self.take(on)
         self.now = self.now.model_copy(update={"sharing": on})
         self.publish("status", self.now)
         return self.now
@@ -120,3 +122,38 @@ class SmallEngine:
 
     def request_shutdown(self) -> None:
         self.shutdown_wanted = True
+
+
+class SmallCompute:
+    """The engine's compute service: a status, and what is asked of it."""
+
+    def __init__(self, engine: SmallEngine) -> None:
+        self._engine = engine
+        self.now: ComputeStatus = compute_samples.compute()
+
+    def status(self) -> ComputeStatus:
+        return self.now
+
+    async def _change(self, request: Any, **changes: Any) -> ComputeStatus:
+        await self._engine.take(request)
+        self.now = self.now.model_copy(update=changes)
+        self._engine.publish("compute", self.now)
+        return self.now
+
+    async def share(self, request: ShareCompute) -> ComputeStatus:
+        return await self._change(request, shared=True)
+
+    async def unshare(self) -> ComputeStatus:
+        return await self._change("unshare", shared=False)
+
+    async def import_model(self, request: ImportModel) -> ComputeStatus:
+        entry = ModelImport(id="i1", name=request.name, path=request.path, size_bytes=100, done_bytes=25)
+        return await self._change(request, imports=(*self.now.imports, entry))
+
+    async def cancel_import(self, identity: str) -> ComputeStatus:
+        left = tuple(entry for entry in self.now.imports if entry.id != identity)
+        return await self._change(("cancel", identity), imports=left)
+
+    async def remove_model(self, sha256: str) -> ComputeStatus:
+        left = tuple(model for model in self.now.models if model.sha256 != sha256)
+        return await self._change(("remove", sha256), models=left)

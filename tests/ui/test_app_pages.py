@@ -22,7 +22,7 @@ from depin_desktop.app.window import MainWindow
 from . import samples
 
 Show = Callable[..., MainWindow]
-PAGES = ("home", "storage", "wallet")
+PAGES = ("home", "storage", "compute", "wallet")
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -220,7 +220,15 @@ def test_the_history_filters_and_says_when_nothing_matches(show: Show) -> None:
     assert history.table.order.rowCount() == 3
 
 
-@pytest.mark.parametrize(("key", "page"), [(Qt.Key.Key_1, "home"), (Qt.Key.Key_2, "storage"), (Qt.Key.Key_3, "wallet")])
+@pytest.mark.parametrize(
+    ("key", "page"),
+    [
+        (Qt.Key.Key_1, "home"),
+        (Qt.Key.Key_2, "storage"),
+        (Qt.Key.Key_3, "compute"),
+        (Qt.Key.Key_4, "wallet"),
+    ],
+)
 def test_pages_open_by_key(show: Show, qtbot: QtBot, key: Qt.Key, page: str) -> None:
     window = show(samples.live(), "wallet" if page == "home" else "home")
     qtbot.keyClick(window, key, Qt.KeyboardModifier.ControlModifier)

@@ -11,7 +11,7 @@ import pytest
 from depin_desktop.api.models import FolderState, Health, HistoryEntry, HubStatus, ServiceState
 from depin_desktop.app import words
 from depin_desktop.app.known import Known, Link, Phase
-from depin_desktop.app.presenters import common, first_run, home, storage, wallet
+from depin_desktop.app.presenters import common, first_run, home, machine, storage, wallet
 
 from . import samples
 from .samples import NOW
@@ -113,13 +113,19 @@ def test_the_status_line_warns_of_a_lost_hub_and_chain() -> None:
 @pytest.mark.parametrize(
     ("known", "sentence"),
     [
-        (samples.live(), "Storage is earning. Next proof in 12 min."),
+        (samples.live(), "Storage and compute are earning. Next proof in 12 min."),
         (samples.empty(), "Nothing is shared yet."),
         (samples.loading(), "Starting the engine…"),
         (samples.offline(), "The engine is away. These are its last figures."),
         (samples.live(status=samples.status(sharing=False)), "Sharing is off. Nothing new is accepted."),
-        (with_service(ServiceState.IDLE), "Storage is ready and waits for its first customer."),
-        (with_service(ServiceState.FAULT, "The disk is gone."), "Storage has a fault. The disk is gone."),
+        (
+            with_service(ServiceState.IDLE),
+            "Compute is earning. Storage is ready and waits for its first customer.",
+        ),
+        (
+            with_service(ServiceState.FAULT, "The disk is gone."),
+            "Storage has a fault. The disk is gone. Compute is earning.",
+        ),
     ],
 )
 def test_the_sentence_under_the_greeting(known: Known, sentence: str) -> None:
@@ -159,7 +165,7 @@ def test_where_tokens_are_worthless_only_the_wallet_page_asks_for_a_backup() -> 
 
 
 def test_absent_hardware_is_a_normal_answer_and_a_failed_probe_is_told() -> None:
-    rows = home.machine_rows(samples.inventory(gpus=(), sensors=(), interfaces=(), disks=()))
+    rows = machine.machine_rows(samples.inventory(gpus=(), sensors=(), interfaces=(), disks=()))
     assert [row.title for row in rows] == [
         "AMD Ryzen 7 7840U",
         "Memory",
@@ -167,14 +173,14 @@ def test_absent_hardware_is_a_normal_answer_and_a_failed_probe_is_told() -> None
         "No sensors found",
         "Network",
     ]
-    warned = [row for row in home.machine_rows(samples.fault().inventory) if row.tone == "warning"]
+    warned = [row for row in machine.machine_rows(samples.fault().inventory) if row.tone == "warning"]
     assert [row.title for row in warned] == ["SMART could not be read"]
     failing = samples.inventory().disks[0].model_copy(update={"health": Health.FAILING})
-    assert home.machine_rows(samples.inventory(disks=(failing,)))[2].tone == "fault"
+    assert machine.machine_rows(samples.inventory(disks=(failing,)))[2].tone == "fault"
 
 
 def test_many_disks_are_summed_up_and_still_told_on_hover() -> None:
-    rows = [row for row in home.machine_rows(samples.long_names().inventory) if row.icon == "disk"]
+    rows = [row for row in machine.machine_rows(samples.long_names().inventory) if row.icon == "disk"]
     assert len(rows) == 4
     assert rows[-1].title == "and 3 more"
     assert "very long volume name h" in rows[-1].tip

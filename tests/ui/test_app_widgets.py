@@ -12,7 +12,8 @@ from pytestqt.qtbot import QtBot
 
 from depin_desktop.app.presenters import wallet as say_wallet
 from depin_desktop.app.theme import Theme
-from depin_desktop.app.widgets.allocation import AllocationBar, Part, SizeSlider
+from depin_desktop.app.widgets.allocation import AllocationBar, Part
+from depin_desktop.app.widgets.amount import SizeSlider
 from depin_desktop.app.widgets.banner import MAX_TOASTS, Toasts
 from depin_desktop.app.widgets.card import Pill
 from depin_desktop.app.widgets.figure import Figure

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
+from depin_desktop.api.compute import JobStatus, ModelStatus
+from depin_desktop.api.controls import Wishes
 from depin_desktop.api.models import HistoryEntry, SharedFolder
 from depin_desktop.app.known import Known
 from depin_desktop.app.presenters.common import SwitchView
@@ -19,12 +22,33 @@ from depin_desktop.app.widgets.text import Text
 MARGIN_X, MARGIN_Y, GAP = 28, 22, 16
 
 
+class ComputeActions(Protocol):
+    """What the Compute page may ask for; nothing of it blocks."""
+
+    @property
+    def switching(self) -> bool:
+        """Whether the switch of this service waits for the engine's answer."""
+
+    def share(self, on: bool) -> None: ...
+    def import_model(self) -> None: ...
+    def cancel_import(self, identity: str) -> None: ...
+    def remove_model(self, model: ModelStatus) -> None: ...
+    def show_job(self, job: JobStatus) -> None: ...
+    def change_rules(self, change: Callable[[Wishes], Wishes]) -> None: ...
+    def pause(self, seconds: float | None, finish_current: bool) -> None: ...
+    def resume(self) -> None: ...
+
+
 class Actions(Protocol):
     """What pages may ask for; nothing of it blocks."""
 
     @property
     def switching(self) -> bool:
         """Whether the sharing switch waits for the engine's answer."""
+
+    @property
+    def compute(self) -> ComputeActions:
+        """The Compute page's part."""
 
     def set_sharing(self, on: bool) -> None: ...
     def add_folder(self) -> None: ...
@@ -69,7 +93,10 @@ class Page(QScrollArea):
         """Chooses the arrangement for a content width in pixels."""
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        self.arrange(self.viewport().width() - 2 * MARGIN_X)
+        # A scroll bar takes its width from the margin, so that cards end where the status line does.
+        bar = self.width() - self.viewport().width()
+        self.column.setContentsMargins(MARGIN_X, MARGIN_Y, MARGIN_X - bar, MARGIN_Y)
+        self.arrange(self.width() - 2 * MARGIN_X)
         super().resizeEvent(event)
 
 

@@ -8,7 +8,8 @@ from PySide6.QtWidgets import QHBoxLayout
 from depin_desktop.api.models import SharedFolder
 from depin_desktop.app.pages.base import Actions
 from depin_desktop.app.presenters import storage as say
-from depin_desktop.app.widgets.allocation import AllocationBar, Part, SizeSlider
+from depin_desktop.app.widgets.allocation import AllocationBar, Part
+from depin_desktop.app.widgets.amount import SizeSlider
 from depin_desktop.app.widgets.buttons import Button
 from depin_desktop.app.widgets.card import Card, CardHead
 from depin_desktop.app.widgets.text import Text

@@ -6,9 +6,11 @@ from PySide6.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
 
 from depin_desktop.app.known import Known
 from depin_desktop.app.pages.base import GAP, Actions, Page, PageHead, show_switch
-from depin_desktop.app.pages.home_cards import ActivityCard, EarningsCard, MachineCard, StorageCard
+from depin_desktop.app.pages.home_cards import ActivityCard, EarningsCard, MachineCard
+from depin_desktop.app.pages.service_cards import ComputeCard, StorageCard
 from depin_desktop.app.presenters import common
 from depin_desktop.app.presenters import home as say
+from depin_desktop.app.presenters.machine import machine_rows
 from depin_desktop.app.presenters.storage import proofs
 from depin_desktop.app.widgets.banner import Banner
 from depin_desktop.app.words import tr
@@ -28,8 +30,11 @@ class HomePage(Page):
         self.switch.clicked.connect(actions.set_sharing)
         self.earnings = EarningsCard()
         self.storage = StorageCard()
-        self.storage.add_folder.connect(actions.add_folder)
+        self.storage.begin.connect(actions.add_folder)
         self.storage.manage.connect(lambda: actions.open_page("storage"))
+        self.compute = ComputeCard()
+        self.compute.begin.connect(lambda: actions.compute.share(True))
+        self.compute.manage.connect(lambda: actions.open_page("compute"))
         self.machine = MachineCard()
         self.activity = ActivityCard()
         self.backup = Banner()
@@ -43,7 +48,7 @@ class HomePage(Page):
         pair.setContentsMargins(0, 0, 0, 0)
         pair.setSpacing(GAP)
         pair.addWidget(self.storage, 1)
-        pair.addWidget(self.machine, 1)
+        pair.addWidget(self.compute, 1)
         main = QVBoxLayout()
         main.setSpacing(GAP)
         main.addWidget(self.earnings, 2)
@@ -53,6 +58,7 @@ class HomePage(Page):
         side.setContentsMargins(0, 0, 0, 0)
         side.setSpacing(GAP)
         side.addWidget(self.activity, 1)
+        side.addWidget(self.machine)
         self._notices = QWidget()
         notices = QVBoxLayout(self._notices)
         notices.setContentsMargins(0, 0, 0, 0)
@@ -96,12 +102,14 @@ class HomePage(Page):
         self.storage.show_view(
             say.storage_card(known, now), rates, proofs(records, known.symbol, now), known.symbol, known.link.live
         )
-        self.machine.show_rows(say.machine_rows(known.inventory), known.inventory, now)
+        self.compute.show_view(say.compute_card(known, now), known.symbol, known.link.live)
+        self.machine.show_rows(machine_rows(known.inventory), known.inventory, now)
         self.activity.show_rows(say.activity_rows(known), loading=known.status is None)
+        self.compute.empty.button.set_kind("plain" if self.storage.invites else "filled")
         backup = say.backup(known)
         self.backup.setVisible(backup is not None)
         if backup is not None:
-            kind = "plain" if self.storage.offers_to_share else "filled"  # one filled button a view
+            kind = "plain" if self.storage.invites or self.compute.invites else "filled"  # one filled button a view
             self.backup.say(
                 backup.headline, backup.sentence, backup.tone, backup.action, backup.action_label, kind=kind
             )

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from depin_desktop.api.models import Inventory, RatePoint
+from depin_desktop.api.models import Inventory
 from depin_desktop.app.presenters import home as say
-from depin_desktop.app.presenters.storage import Proofs
+from depin_desktop.app.presenters.machine import Row
 from depin_desktop.app.widgets.banner import EmptyState
-from depin_desktop.app.widgets.buttons import Button
 from depin_desktop.app.widgets.card import Card, CardHead, Icon, Rule
 from depin_desktop.app.widgets.figure import Figure, Labelled
-from depin_desktop.app.widgets.plot import Plot, ProofBars
+from depin_desktop.app.widgets.plot import Plot
 from depin_desktop.app.widgets.text import Text
-from depin_desktop.app.words import age, clock, full_time, tr
-from depin_desktop.core.units import format_rate, format_tokens
+from depin_desktop.app.words import age, full_time, tr
+from depin_desktop.core.units import format_tokens
 
 ELIDE = Qt.TextElideMode.ElideRight
 
@@ -68,87 +65,6 @@ class EarningsCard(Card):
         self.plot.show_points(points, self.note.text())
 
 
-class StorageCard(Card):
-    """Storage in short, or how to begin."""
-
-    add_folder = Signal()
-    manage = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = CardHead(tr("Storage"), "storage")
-        self.open = Button(tr("Manage"), "link", name=tr("Open the Storage page"))
-        self.open.clicked.connect(self.manage)
-        self.head.add_right(self.open)
-        self.today = Figure("figure", "body")
-        self.lines = [Text("", "secondary", "muted", elide=ELIDE) for _ in range(2)]
-        self.plot = Plot(0, tell=self._tell, empty=tr("No transfers yet"), height=56)
-        self.plot.setMaximumHeight(170)
-        self.caption = Text("", "caption", "muted", elide=ELIDE)
-        self.bars = ProofBars()
-        self.bars.setFixedHeight(42)
-        self.bars_caption = Text("", "caption", "muted", elide=ELIDE)
-        self.foot = Text("", "caption", "muted", elide=ELIDE)
-        filled = QWidget()
-        column = QVBoxLayout(filled)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addWidget(self.today)
-        for line in self.lines:
-            column.addWidget(line)
-        column.addSpacing(4)
-        column.addWidget(self.plot, 1)
-        column.addWidget(self.caption)
-        column.addSpacing(8)
-        column.addWidget(self.bars)
-        column.addWidget(self.bars_caption)
-        column.addSpacing(4)
-        column.addWidget(Rule())
-        column.addWidget(self.foot)
-        self.empty = EmptyState(
-            "folder",
-            tr("Nothing is shared yet"),
-            tr(
-                "Choose a folder and a size. Customers’ data fills it, encrypted, and every proof "
-                "that it is still there pays."
-            ),
-            tr("Share a folder…"),
-        )
-        self.empty.pressed.connect(self.add_folder)
-        self.loading = EmptyState("storage", tr("Reading…"), tr("The engine has not told yet."))
-        self._stack = QStackedWidget()
-        for page in (self.loading, self.empty, filled):
-            self._stack.addWidget(page)
-        self.body.addWidget(self.head)
-        self.body.addWidget(self._stack, 1)
-
-    def _tell(self, at: float, rate: float) -> str:
-        return f"{format_rate(rate)} · {clock(at)}"
-
-    @property
-    def offers_to_share(self) -> bool:
-        """Whether the card shows its filled button."""
-        return self._stack.currentIndex() == 1
-
-    def show_view(
-        self, view: say.StorageCard, rates: Sequence[RatePoint], proofs: Proofs, symbol: str, live: bool
-    ) -> None:
-        self.head.pill.say(view.pill.text, view.pill.tone, view.pill.tip)
-        self._stack.setCurrentIndex({"loading": 0, "empty": 1, "filled": 2}[view.kind])
-        self.open.setVisible(view.kind == "filled")
-        self.empty.button.setEnabled(live)
-        if view.kind != "filled":
-            return
-        self.today.say(view.today, tr("{symbol} today", symbol=symbol))
-        for label, text in zip(self.lines, view.lines, strict=True):
-            label.say(text)
-        self.plot.show_points([(point.at, point.received + point.sent) for point in rates])
-        self.caption.say(tr("In and out since {time}", time=clock(rates[0].at)) if len(rates) > 1 else "")
-        self.bars.show_bars(proofs.bars, proofs.sentence)
-        self.bars_caption.say(tr("Proofs: {good} {of}", good=proofs.proven, of=proofs.of) if proofs.bars else "")
-        self.foot.say(view.foot.text, view.foot.tone, view.foot.tip)
-
-
 class MachineCard(Card):
     """What this machine has; rows come and go with the hardware."""
 
@@ -170,7 +86,7 @@ class MachineCard(Card):
         self.body.addWidget(self.waiting, 1)
         self.body.addStretch(0)
 
-    def show_rows(self, rows: list[say.Row], inventory: Inventory | None, now: float) -> None:
+    def show_rows(self, rows: list[Row], inventory: Inventory | None, now: float) -> None:
         self.waiting.setVisible(not rows)
         if inventory is not None:
             self.taken.say(

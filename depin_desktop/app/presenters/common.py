@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from depin_desktop.api.models import EngineStatus, ServiceState, ServiceStatus, StorageStatus
+from depin_desktop.api.models import EngineStatus, ServiceKind, ServiceState, ServiceStatus
 from depin_desktop.app.known import Known, Link, Phase
 from depin_desktop.app.words import Words, age, counted, full_time, tr
 
@@ -32,18 +32,45 @@ class Notice:
     action_label: str = ""
 
 
-def service(status: EngineStatus | None, storage: StorageStatus | None) -> ServiceStatus | None:
+def storage_service(known: Known) -> ServiceStatus | None:
     """The storage service as it was last reported, from whichever snapshot is at hand."""
-    if storage is not None:
-        return storage.service
-    if status is not None:
-        return next((entry for entry in status.services if entry.kind == "storage"), None)
-    return None
+    return known.storage.service if known.storage is not None else _reported(known, ServiceKind.STORAGE)
+
+
+def compute_service(known: Known) -> ServiceStatus | None:
+    """The compute service, likewise."""
+    return known.compute.service if known.compute is not None else _reported(known, ServiceKind.COMPUTE)
+
+
+def _reported(known: Known, kind: ServiceKind) -> ServiceStatus | None:
+    services = known.status.services if known.status is not None else ()
+    return next((entry for entry in services if entry.kind is kind), None)
+
+
+def services(known: Known) -> list[ServiceStatus]:
+    """All that this engine has, in the order of the sidebar."""
+    return [entry for entry in (storage_service(known), compute_service(known)) if entry is not None]
+
+
+_LEADING = (
+    ServiceState.FAULT,
+    ServiceState.ATTENTION,
+    ServiceState.EARNING,
+    ServiceState.IDLE,
+    ServiceState.STARTING,
+    ServiceState.PAUSED,
+    ServiceState.OFF,
+)
+
+
+def leading(known: Known) -> ServiceStatus | None:
+    """The service that one word for the whole machine follows: what needs its owner, then what earns."""
+    return min(services(known), key=lambda entry: _LEADING.index(entry.state), default=None)
 
 
 def storage_pill(known: Known, now: float) -> Words:
     """The one word (or four) on the Storage cards; follows from verified facts, and says when the link is gone."""
-    current = service(known.status, known.storage)
+    current = storage_service(known)
     if current is None:
         away = known.link.phase in (Phase.LOST, Phase.FAILED)
         return Words(tr("Offline"), "muted") if away else Words(tr("Loading…"), "muted")
@@ -52,11 +79,11 @@ def storage_pill(known: Known, now: float) -> Words:
         return Words(tr("Seen {age}", age=age(now, known.heard_at)), "muted", full_time(known.heard_at))
     if current.state is ServiceState.EARNING and verified is not None:
         return Words(tr("Proven {age}", age=age(now, verified)), "accent", full_time(verified))
-    text, tone = _STATES[current.state]
+    text, tone = STATES[current.state]
     return Words(tr(text), tone, current.reason)
 
 
-_STATES = {
+STATES = {
     ServiceState.OFF: ("Off", "muted"),
     ServiceState.STARTING: ("Starting…", "info"),
     ServiceState.EARNING: ("Earning", "accent"),
@@ -75,8 +102,10 @@ def sharing_switch(known: Known, busy: bool = False) -> SwitchView:
         return SwitchView(on, False, tr("Sharing"), tr("The engine is away; this shows its last word."))
     if busy:
         return SwitchView(on, False, tr("Sharing"), tr("Asking the engine…"))
-    if known.storage is not None and not known.storage.folders:
-        return SwitchView(False, False, tr("Sharing"), tr("Share a folder first; then this turns sharing on and off."))
+    computes = known.compute is not None and known.compute.shared
+    if known.storage is not None and not known.storage.folders and not computes:
+        tip = tr("Share a folder or computing power first; then this turns all of it on and off.")
+        return SwitchView(False, False, tr("Sharing"), tip)
     tip = tr("Turn off to accept nothing new. Pieces already paid for stay and are still proven.")
     return SwitchView(on, True, tr("Sharing"), tip if on else tr("Turn on to earn with what you share."))
 
@@ -137,8 +166,7 @@ def status_line(known: Known, now: float) -> StatusLine:
 
 
 def _earning(known: Known) -> Words:
-    status = known.status
-    current = service(status, known.storage)
+    status, current = known.status, leading(known)
     if status is None or current is None:
         return Words(tr("Loading…"), "muted")
     if not status.sharing:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from depin_desktop.api.models import Activity, Disk, EngineStatus, Gpu, Health, Inventory, ServiceState, StorageStatus
+from depin_desktop.api.compute import CPU, ComputeStatus, JobOutcome
+from depin_desktop.api.models import (
+    Activity,
+    EngineStatus,
+    ServiceKind,
+    ServiceState,
+    ServiceStatus,
+    StorageStatus,
+)
 from depin_desktop.app.known import Known, Phase
-from depin_desktop.app.presenters.common import Notice, service, storage_pill
+from depin_desktop.app.presenters import compute as say_compute
+from depin_desktop.app.presenters import jobs as say_jobs
+from depin_desktop.app.presenters.common import Notice, services, storage_pill, storage_service
+from depin_desktop.app.presenters.models import short
 from depin_desktop.app.words import (
-    NBSP,
     Words,
     age,
     ahead,
@@ -23,21 +33,15 @@ from depin_desktop.app.words import (
 )
 from depin_desktop.core.units import format_size, format_tokens
 
-MAX_ROWS_OF_A_KIND = 3
 LEAST_POINTS = 7
 TOLD_BY_CARDS = ("Nothing is shared yet", "Your wallet is not backed up")
 NO_WORDS = Words("")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the machine card, or of the activity list."""
-
-    icon: str
-    title: str
-    detail: str = ""
-    tone: str = "muted"
-    tip: str = ""
+SERVICE_NAMES = {
+    ServiceKind.STORAGE: "storage",
+    ServiceKind.COMPUTE: "compute",
+    ServiceKind.SENSING: "sensing",
+    ServiceKind.RIDES: "rides",
+}
 
 
 @dataclass(frozen=True)
@@ -94,28 +98,46 @@ def summary(known: Known, now: float) -> str:
             Phase.LOST: tr("The engine is away. These are its last figures."),
             Phase.FAILED: tr("The engine is not running."),
         }[known.link.phase]
-    status, current = known.status, service(known.status, known.storage)
-    if status is None or current is None:
+    status, present = known.status, services(known)
+    if status is None or not present:
         return tr("Reading the engine's state…")
     if not status.sharing:
         return tr("Sharing is off. Nothing new is accepted.")
     if status.paused_reason:
         return tr("Paused: {reason}", reason=status.paused_reason)
-    sentence = {
-        ServiceState.EARNING: tr("Storage is earning."),
-        ServiceState.IDLE: tr("Storage is ready and waits for its first customer."),
-        ServiceState.STARTING: tr("Storage is starting."),
-        ServiceState.OFF: tr("Nothing is shared yet."),
-        ServiceState.PAUSED: tr("Storage is paused."),
-        ServiceState.ATTENTION: tr("Storage needs your attention."),
-        ServiceState.FAULT: tr("Storage has a fault."),
-    }[current.state]
-    if current.state in (ServiceState.ATTENTION, ServiceState.FAULT, ServiceState.PAUSED) and current.reason:
-        return f"{sentence} {current.reason}"
+    return _states(present) + _next_proof(known, now)
+
+
+_STATE_WORDS = {
+    ServiceState.FAULT: ("{names} has a fault.", "{names} have faults."),
+    ServiceState.ATTENTION: ("{names} needs your attention.", "{names} need your attention."),
+    ServiceState.EARNING: ("{names} is earning.", "{names} are earning."),
+    ServiceState.IDLE: ("{names} is ready and waits for its first customer.", "{names} are ready for customers."),
+    ServiceState.STARTING: ("{names} is starting.", "{names} are starting."),
+    ServiceState.PAUSED: ("{names} is paused.", "{names} are paused."),
+}
+_TOLD_WITH_REASON = (ServiceState.FAULT, ServiceState.ATTENTION, ServiceState.PAUSED)
+
+
+def _states(present: list[ServiceStatus]) -> str:
+    """What each service does, those of one state together: “Storage and compute are earning.”"""
+    sentences = []
+    for state, (one, many) in _STATE_WORDS.items():
+        found = [entry for entry in present if entry.state is state]
+        if not found:
+            continue
+        names = tr(" and ").join(SERVICE_NAMES[entry.kind] for entry in found)
+        sentences.append(tr(one if len(found) == 1 else many, names=names[0].upper() + names[1:]))
+        sentences += [found[0].reason] if len(found) == 1 and state in _TOLD_WITH_REASON and found[0].reason else []
+    return " ".join(sentences) or tr("Nothing is shared yet.")
+
+
+def _next_proof(known: Known, now: float) -> str:
     due = known.storage.next_proof_at if known.storage else None
-    if current.state is ServiceState.EARNING and due is not None:
-        return f"{sentence} " + tr("Next proof {ahead}.", ahead=ahead(due - now))
-    return sentence
+    current = storage_service(known)
+    if due is None or current is None or current.state is not ServiceState.EARNING:
+        return ""
+    return " " + tr("Next proof {ahead}.", ahead=ahead(due - now))
 
 
 def earnings(known: Known) -> Earnings:
@@ -182,6 +204,78 @@ def _storage_lines(storage: StorageStatus) -> tuple[str, ...]:
     )
 
 
+@dataclass(frozen=True)
+class ComputeCard:
+    """The Compute card: `kind` is one of loading, empty, filled."""
+
+    kind: str
+    pill: Words
+    today: str = ""
+    lines: tuple[str, ...] = ()
+    loads: tuple[tuple[float, float], ...] = ()
+    bars: tuple[tuple[str, str], ...] = ()
+    bars_caption: str = ""
+    foot: Words = NO_WORDS
+
+
+def compute_card(known: Known, now: float) -> ComputeCard:
+    """What Compute does, in three lines, its load, and how its last jobs ended."""
+    pill, compute = say_compute.pill(known, now), known.compute
+    if compute is None:
+        return ComputeCard("loading", pill)
+    if not compute.shared and not compute.jobs:
+        return ComputeCard("empty", pill)
+    bars = say_jobs.bars(compute.jobs, now)
+    good = sum(kind == "proven" for kind, _ in bars)
+    return ComputeCard(
+        "filled",
+        pill,
+        format_tokens(compute.service.earned_today),
+        (_busiest(known, compute), _in_memory(compute)),
+        known.loads.get(_device(known, compute), ()),
+        bars,
+        tr("Jobs: {good} of {n}", good=good, n=len(bars)) if bars else "",
+        _compute_foot(known, compute),
+    )
+
+
+def _device(known: Known, compute: ComputeStatus) -> str:
+    """The device of the work that runs now, else the first card, else the processor."""
+    running = [job.device for job in compute.jobs if job.outcome is JobOutcome.RUNNING]
+    cards = [card.gpu.uuid for card in known.controls.cards] if known.controls else []
+    return next(iter([*running, *cards]), CPU)
+
+
+def _busiest(known: Known, compute: ComputeStatus) -> str:
+    device = _device(known, compute)
+    view = next((entry for entry in say_compute.devices(known) if entry.id == device), None)
+    if view is None:
+        return tr("Looking around…")
+    load, _memory, heat, power = view.readings
+    told = [tr("{n} % busy", n=load.value)] if load.unit else []
+    told += [f"{reading.value} {reading.unit}" for reading in (heat, power) if reading.unit]
+    return " · ".join([say_compute.model_of(view.name), *told])
+
+
+def _in_memory(compute: ComputeStatus) -> str:
+    loaded = [short(model.name) for model in compute.models if model.loaded]
+    if loaded:
+        more = tr(" and {n} more", n=len(loaded) - 1) if len(loaded) > 1 else ""
+        return tr("{name}{more} in memory", name=loaded[0], more=more)
+    served = sum(model.served for model in compute.models)
+    return tr("{models} offered", models=counted(served, tr("model"), tr("models")))
+
+
+def _compute_foot(known: Known, compute: ComputeStatus) -> Words:
+    state = compute.service.state
+    if state in (ServiceState.ATTENTION, ServiceState.FAULT, ServiceState.PAUSED) and compute.service.reason:
+        tone = {ServiceState.ATTENTION: "warning", ServiceState.FAULT: "fault"}.get(state, "muted")
+        return Words(compute.service.reason, tone, compute.service.reason)
+    done = tr("{jobs} done", jobs=counted(compute.done_total, tr("job"), tr("jobs")))
+    energy = say_compute.earned(known).note
+    return Words(f"{done} · {energy.text}" if any(entry.energy_wh for entry in compute.devices) else done, "muted")
+
+
 def _storage_foot(storage: StorageStatus, now: float) -> Words:
     if storage.service.state in (ServiceState.ATTENTION, ServiceState.FAULT) and storage.service.reason:
         tone = "warning" if storage.service.state is ServiceState.ATTENTION else "fault"
@@ -231,100 +325,3 @@ def _activity_row(entry: Activity, symbol: str) -> ActivityRow:
         signed_amount(entry.amount) if entry.amount else "",
         tone,
     )
-
-
-def machine_rows(inventory: Inventory | None) -> list[Row]:
-    """What this machine has: processor, memory, disks, graphics, sensors, network, and probes that failed."""
-    if inventory is None:
-        return []
-    rows = [_cpu(inventory), _memory(inventory)]
-    rows += _some([_disk(disk) for disk in inventory.disks], "disk")
-    rows += _some([_gpu(gpu) for gpu in inventory.gpus], "gpu") or [
-        Row("gpu", tr("No GPU found"), tr("None that NVIDIA's driver reports"))
-    ]
-    rows += [_sensors(inventory), _interfaces(inventory)]
-    rows += [
-        Row(
-            "warning", tr("{probe} could not be read", probe=problem.probe), problem.message, "warning", problem.message
-        )
-        for problem in inventory.problems
-    ]
-    return rows
-
-
-def _some(rows: list[Row], icon: str) -> list[Row]:
-    if len(rows) <= MAX_ROWS_OF_A_KIND + 1:
-        return rows
-    rest = rows[MAX_ROWS_OF_A_KIND:]
-    tip = "\n".join(f"{row.title} – {row.detail}" for row in rest)
-    return [*rows[:MAX_ROWS_OF_A_KIND], Row(icon, tr("and {n} more", n=len(rest)), "", "muted", tip)]
-
-
-def _cpu(inventory: Inventory) -> Row:
-    cpu = inventory.cpu
-    parts = [counted(cpu.cores, tr("core"), tr("cores"))]
-    if cpu.load_percent is not None:
-        parts.append(tr("{n} % busy", n=round(cpu.load_percent)))
-    tip = tr("{threads} threads", threads=cpu.threads)
-    if cpu.frequency_mhz:
-        tip += f", {cpu.frequency_mhz / 1000:.1f} GHz"
-    tip += "\n" + (tr("Seals at hardware speed (SHA extensions)") if cpu.sha_extensions else tr("No SHA extensions"))
-    return Row("chip", cpu.name or tr("Processor"), " · ".join(parts), "muted", f"{cpu.name}\n{tip}")
-
-
-def _memory(inventory: Inventory) -> Row:
-    memory = inventory.memory
-    free = tr("{free} of {all} free", free=format_size(memory.available_bytes), all=format_size(memory.total_bytes))
-    return Row("memory", tr("Memory"), free)
-
-
-def _disk(disk: Disk) -> Row:
-    parts = [tr("{free} of {all} free", free=format_size(disk.free_bytes), all=format_size(disk.total_bytes))]
-    tone = "muted"
-    if disk.read_only:
-        parts.append(tr("read-only"))
-        tone = "warning"
-    if disk.health is Health.FAILING:
-        parts, tone = [tr("failing: copy its data elsewhere"), *parts], "fault"
-    elif disk.health is Health.OK:
-        parts.append(tr("healthy"))
-    if disk.temperature_c is not None:
-        parts.append(f"{round(disk.temperature_c)} °C")
-    tip = " · ".join(
-        part for part in (disk.model, disk.device, disk.filesystem, disk.mount, disk.health_detail) if part
-    )
-    return Row("disk", disk.mount, " · ".join(parts), tone, tip)
-
-
-def _gpu(gpu: Gpu) -> Row:
-    parts = [tr("{used} of {all}", used=format_size(gpu.memory_used_bytes), all=format_size(gpu.memory_total_bytes))]
-    if gpu.temperature_c is not None:
-        parts.append(f"{round(gpu.temperature_c)} °C")
-    if gpu.power_w is not None:
-        parts.append(f"{round(gpu.power_w)} W")
-    if gpu.utilisation_percent is not None:
-        parts.append(tr("{n} % busy", n=round(gpu.utilisation_percent)))
-    return Row("gpu", gpu.name, " · ".join(parts), "muted", tr("Driver {version}", version=gpu.driver))
-
-
-def _sensors(inventory: Inventory) -> Row:
-    sensors = inventory.sensors
-    if not sensors:
-        return Row("sensor", tr("No sensors found"), tr("Plug one in; it appears by itself"))
-    told = [
-        f"{sensor.name} {round(sensor.value, 1):g}{NBSP}{sensor.unit}" if sensor.value is not None else sensor.name
-        for sensor in sensors
-    ]
-    tip = "\n".join(f"{text} ({sensor.detail or sensor.kind})" for text, sensor in zip(told, sensors, strict=True))
-    return Row("sensor", counted(len(sensors), tr("sensor"), tr("sensors")), ", ".join(told), "muted", tip)
-
-
-def _interfaces(inventory: Inventory) -> Row:
-    up = [interface for interface in inventory.interfaces if interface.up]
-    if not up:
-        return Row("network", tr("Network"), tr("not connected"), "warning")
-    told = [
-        interface.name + (f" {interface.speed_mbit}{NBSP}Mbit/s" if interface.speed_mbit else "") for interface in up
-    ]
-    tip = "\n".join(f"{interface.name}: {', '.join(interface.addresses) or '–'}" for interface in up)
-    return Row("network", tr("Network"), ", ".join(told), "muted", tip)

@@ -78,10 +78,10 @@ class Figure(QWidget):
 class Labelled(QWidget):
     """A small name over a figure."""
 
-    def __init__(self, name: str, *, right: bool = False, role: str = "figure") -> None:
+    def __init__(self, name: str, *, right: bool = False, role: str = "figure", small: bool = False) -> None:
         super().__init__()
-        self.name = Text(name, "secondary", "muted", elide=Qt.TextElideMode.ElideRight)
-        self.figure = Figure(role, right=right)
+        self.name = Text(name, "caption" if small else "secondary", "muted", elide=Qt.TextElideMode.ElideRight)
+        self.figure = Figure(role, "caption" if small else "body", right=right)
         if right:
             self.name.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         layout = QVBoxLayout(self)

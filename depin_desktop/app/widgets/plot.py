@@ -27,6 +27,7 @@ class Plot(QWidget):
         tick: a time in words for the axis; None draws no axis (a sparkline).
         tell: a point in words for hovering.
         empty: the sentence without data.
+        top: the value at the upper edge; None is the largest one shown.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class Plot(QWidget):
         tell: Callable[[float, float], str] | None = None,
         empty: str = "",
         height: int = 48,
+        top: float | None = None,
     ) -> None:
         super().__init__()
+        self._top = top
         self._series, self._tick, self._tell, self._empty = series, tick, tell, empty
         self._points: Sequence[Point] = ()
         self._hover: int | None = None
@@ -68,7 +71,7 @@ class Plot(QWidget):
 
     def _place(self, point: Point) -> QPointF:
         area, first, last = self._area(), self._points[0][0], self._points[-1][0]
-        top = max(value for _, value in self._points) or 1.0
+        top = self._top or max(value for _, value in self._points) or 1.0
         x = (point[0] - first) / (last - first) if last > first else 1.0
         return QPointF(area.left() + x * area.width(), area.bottom() - point[1] / top * (area.height() - 4))
 

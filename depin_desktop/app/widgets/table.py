@@ -14,6 +14,7 @@ from PySide6.QtCore import (
     QSortFilterProxyModel,
     Qt,
     QTimer,
+    Signal,
 )
 from PySide6.QtGui import QFontMetricsF, QGuiApplication, QKeyEvent, QKeySequence, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
@@ -31,7 +32,7 @@ from depin_desktop.app.words import Words, tr
 
 Entry = TypeVar("Entry")
 Index = QModelIndex | QPersistentModelIndex
-ROW_HEIGHT = 40
+ROW_HEIGHT, TWO_LINE_HEIGHT = 40, 54
 SORT_ROLE = Qt.ItemDataRole.UserRole
 TONE_ROLE = Qt.ItemDataRole.UserRole + 1
 PILL_TONES = ("info", "warning", "fault")
@@ -109,8 +110,10 @@ class Rows(QAbstractTableModel, Generic[Entry]):
         if role == SORT_ROLE:
             return self._sort_key(entry, column)
         words = self._cell(entry, column, self._now)
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+        if role == Qt.ItemDataRole.DisplayRole:
             return words.text
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return words.text.replace("\n", ", ")
         if role == Qt.ItemDataRole.ForegroundRole:
             return colour(words.tone)
         if role == TONE_ROLE:
@@ -173,13 +176,50 @@ class _PillDelegate(QStyledItemDelegate):
         painter.restore()
 
 
+class _TwoLineDelegate(QStyledItemDelegate):
+    """Draws a cell's first line as it is and its second one smaller and muted below it."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        blank = QStyleOptionViewItem(option)
+        self.initStyleOption(blank, index)
+        first, _, second = str(index.data()).partition("\n")
+        blank.text = ""
+        blank.widget.style().drawControl(
+            blank.widget.style().ControlElement.CE_ItemViewItem, blank, painter, blank.widget
+        )
+        side = Qt.AlignmentFlag(index.data(Qt.ItemDataRole.TextAlignmentRole)) & Qt.AlignmentFlag.AlignHorizontal_Mask
+        room = QRectF(option.rect).adjusted(8, 0, -8, 0)
+        painter.save()
+        painter.setFont(font("body"))
+        painter.setPen(colour(str(index.data(TONE_ROLE))))
+        upper = room.adjusted(0, 7, 0, -room.height() / 2 + 2) if second else room
+        painter.drawText(upper, side | Qt.AlignmentFlag.AlignVCenter, first)
+        painter.setFont(font("caption"))
+        painter.setPen(colour("muted"))
+        painter.drawText(room.adjusted(0, room.height() / 2, 0, -7), side | Qt.AlignmentFlag.AlignVCenter, second)
+        painter.restore()
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        first, _, second = str(index.data()).partition("\n")
+        widths = (
+            QFontMetricsF(font(role)).horizontalAdvance(line) for role, line in (("body", first), ("caption", second))
+        )
+        return QSize(round(max(widths)) + 12, TWO_LINE_HEIGHT)
+
+
 class Table(QTableView):
     """A calm table: rows with a line under them, no grid, whole rows selected, Ctrl+C copies them.
+
+    Signals: `opened(entry)` on a click or Enter, where there is more to tell; `removed()` on Delete.
 
     Args:
         give_way: columns that are hidden, in this order, while the table is too narrow for all.
         copy_row: an entry as text for the clipboard.
+        two_lines: columns whose texts have a second line; all rows are higher then.
     """
+
+    opened = Signal(object)
+    removed = Signal()
 
     def __init__(
         self,
@@ -190,6 +230,8 @@ class Table(QTableView):
         copy_row: Callable[[Entry], str] | None = None,
         pills: Sequence[int] = (),
         newest_first: int | None = None,
+        ascending: int | None = None,
+        two_lines: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self._rows, self._copy_row = rows, copy_row
@@ -208,7 +250,8 @@ class Table(QTableView):
         self.setTabKeyNavigation(False)  # Tab leaves the table; the arrows move inside it
         self.setWordWrap(False)
         self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        self._row_height = TWO_LINE_HEIGHT if two_lines else ROW_HEIGHT
+        self.verticalHeader().setDefaultSectionSize(self._row_height)
         header = self.horizontalHeader()
         header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
@@ -220,10 +263,17 @@ class Table(QTableView):
         for changed in (self.order.rowsInserted, self.order.rowsRemoved, self.order.modelReset, self.order.dataChanged):
             changed.connect(self._fit_later)
         header.setSortIndicatorClearable(False)
-        self.sortByColumn(newest_first or 0, Qt.SortOrder.DescendingOrder)
+        if ascending is not None:
+            self.sortByColumn(ascending, Qt.SortOrder.AscendingOrder)
+        else:
+            self.sortByColumn(newest_first or 0, Qt.SortOrder.DescendingOrder)
+        self.clicked.connect(self._open)
         self._delegate = _PillDelegate(self)
         for column in pills:
             self.setItemDelegateForColumn(column, self._delegate)
+        self._two_lines = _TwoLineDelegate(self)
+        for column in two_lines:
+            self.setItemDelegateForColumn(column, self._two_lines)
 
     def _fit_later(self, *_: object) -> None:
         if not self._fit_soon.isActive():
@@ -254,14 +304,17 @@ class Table(QTableView):
         self._fit()
 
     def sizeHintForRow(self, row: int) -> int:
-        return ROW_HEIGHT
+        return self._row_height
 
     def minimumSizeHint(self) -> QSize:
         return QSize(200, 34 + 2 * ROW_HEIGHT)
 
     def wanted_height(self, most_rows: int) -> int:
         """The height that shows all rows, up to `most_rows`."""
-        return 36 + ROW_HEIGHT * max(1, min(most_rows, self.order.rowCount()))
+        return 36 + self._row_height * max(1, min(most_rows, self.order.rowCount()))
+
+    def _open(self, index: QModelIndex) -> None:
+        self.opened.emit(self._rows.entry(self.order.mapToSource(index).row()))
 
     def copy_selection(self) -> str:
         """Puts the selected rows on the clipboard, whole values, and returns them."""
@@ -276,5 +329,11 @@ class Table(QTableView):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.matches(QKeySequence.StandardKey.Copy):
             self.copy_selection()
+            return
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
+            self._open(self.currentIndex())
+            return
+        if event.matches(QKeySequence.StandardKey.Delete):
+            self.removed.emit()
             return
         super().keyPressEvent(event)
