@@ -34,6 +34,7 @@ from depin_desktop.payments.payer import Payer
 OFFERS_TIMEOUT_S = 5.0
 GATHERING_S = 0.2
 """Offers come in a burst when the hub is joined; the first is seldom the best."""
+LATECOMERS_S = 0.5
 FLUSH_S = 2.0
 CHECKS_GRACE_S = 8.0
 
@@ -134,13 +135,13 @@ class ComputeClient:
         def there(offers: Mapping[str, NodeOffer]) -> bool:
             return any(wanted(node) for node in offers.values())
 
-        if there(self._market.offers()) and self._gathered:
-            return
-        # Where there is a market already, what is missing in it will hardly come within seconds.
-        await self._market.wait_until(there, OFFERS_TIMEOUT_S if not self._gathered else GATHERING_S)
         if not self._gathered:
-            self._gathered = True
+            await self._market.wait_until(_anybody_computes, OFFERS_TIMEOUT_S)
             await asyncio.sleep(GATHERING_S)
+            self._gathered = True
+        if not there(self._market.offers()):
+            # Where there is a market already, what is missing in it will hardly come within seconds.
+            await self._market.wait_until(there, LATECOMERS_S)
 
     async def warm(self) -> None:
         """Connects to everyone who offers computing, so that the first request need not."""
@@ -270,6 +271,10 @@ class ComputeClient:
         if error.fault is Fault.PROVIDER:
             self._searcher.backoff.failed(host.owner)
             self.scores.failed(host.key, charged=error.paid)
+
+
+def _anybody_computes(offers: Mapping[str, NodeOffer]) -> bool:
+    return any(node.compute is not None for node in offers.values())
 
 
 async def _begin(exchange: Exchange) -> Stream:
