@@ -5,7 +5,20 @@ from __future__ import annotations
 import click
 
 from depin_desktop import __version__
-from depin_desktop.cli import ai, controls, gateway, job, localnet, network, node, presence, relay, store, wallet
+from depin_desktop.cli import (
+    ai,
+    compute,
+    controls,
+    gateway,
+    job,
+    localnet,
+    network,
+    node,
+    presence,
+    relay,
+    store,
+    wallet,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,6 +42,7 @@ def completion(shell: str) -> None:
 
 
 ai.register(main)
+compute.register(main, node.share, node.unshare)
 controls.register(main)
 gateway.register(main)
 job.register(main)
