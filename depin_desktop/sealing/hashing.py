@@ -67,13 +67,10 @@ def best_hasher() -> Hasher:
     from depin_desktop.sealing import native  # only when something is really sealed
 
     try:
-        candidate = native.load()
+        for candidate in native.usable():
+            if agrees(candidate):
+                return candidate
+            log.error("sealing with %s disagrees with hashlib; it is not used", candidate.name)
     except (OSError, subprocess.SubprocessError) as error:  # an optimisation must never keep a node from working
-        log.warning("the sealing kernel cannot be used (%s); sealing with hashlib", error)
-        return PlainHasher()
-    if candidate is None:
-        return PlainHasher()
-    if not agrees(candidate):
-        log.error("the sealing kernel disagrees with hashlib; sealing with hashlib")
-        return PlainHasher()
-    return candidate
+        log.warning("no sealing kernel can be used (%s); sealing with hashlib", error)
+    return PlainHasher()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depin_desktop.sealing import LEAF, SPAN, Sealer, depth, leaf_count, prove_leaves, seal, verify_leaves
+from depin_desktop.sealing import LEAF, SPAN, Sealer, depth, leaf_count, native, prove_leaves, seal, verify_leaves
 from depin_desktop.sealing.hashing import Hasher, PlainHasher, agrees, best_hasher
 
 SIZES = [1, 255, 256, 257, 511, 512, 513, 3 * LEAF, SPAN - 1, SPAN, SPAN + 1, 2 * SPAN, 3 * SPAN - 5, 5 * SPAN + 77]
@@ -53,9 +54,19 @@ def noise(size: int, seed: int = 0) -> bytes:
     return b"".join(sha256(f"{seed}/{at}".encode()).digest() for at in range(-(-size // 32)))[:size]
 
 
-@pytest.fixture(params=["plain", "best"])
+@cache
+def openssl() -> Hasher:
+    """The way for processors without SHA instructions, which any processor can go."""
+    (which,) = (one for one in native.KERNELS if one.name == "OpenSSL")
+    return native.NativeHasher(which, native.compile_in_child(which))
+
+
+WAYS = {"hashlib": PlainHasher, "OpenSSL": openssl, "best": best_hasher}
+
+
+@pytest.fixture(params=WAYS)
 def hasher(request) -> Hasher:
-    return PlainHasher() if request.param == "plain" else best_hasher()
+    return WAYS[request.param]()
 
 
 def test_the_kernel_runs_where_the_processor_has_sha_extensions():
@@ -63,6 +74,27 @@ def test_the_kernel_runs_where_the_processor_has_sha_extensions():
     if not facts.exists() or " sha_ni" not in facts.read_text():
         pytest.skip("no SHA extensions here")
     assert best_hasher().name == "x86 SHA extensions"
+
+
+def test_all_ways_of_hashing_agree(hasher: Hasher):
+    assert agrees(hasher)
+
+
+def test_the_kernel_for_arm_compiles_and_refers_to_nothing_outside():
+    program = """
+import llvmlite.binding as llvm
+from depin_desktop.sealing import native
+llvm.initialize_all_targets()
+llvm.initialize_all_asmprinters()
+(arm,) = (one for one in native.KERNELS if "aarch64" in one.machines)
+target = llvm.Target.from_triple("aarch64-linux-gnu")
+machine = target.create_target_machine(features="+sha2,+neon", opt=2, reloc="pic", codemodel="small")
+code = native.machine_code(arm, machine)
+words = [int.from_bytes(code[at:at + 4], "little") for at in range(0, len(code), 4)]
+# SHA256H Qd, Qn, Vm.4S: two messages of 4 + 1 and of 1 + 1 blocks, sixteen groups of four rounds each.
+assert sum(word & 0xFFE0FC00 == 0x5E004000 for word in words) == 2 * (5 + 2) * 16
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=Path(__file__).parents[2])
 
 
 def test_a_hasher_that_errs_in_one_bit_is_noticed():
