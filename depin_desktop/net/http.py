@@ -124,7 +124,7 @@ def peer_node_id(request: web.Request) -> str | None:
 
 @contextlib.contextmanager
 def on_lost(request: web.Request, tell: Callable[[], object]) -> Iterator[None]:
-    """Calls `tell` at once should whoever sent `request` leave meanwhile; over plain TCP only the next write notices."""
+    """Calls `tell` at once when whoever sent `request` leaves meanwhile; over plain TCP only the next write notices."""
     lost: asyncio.Future[None] | None = getattr(request.transport, "lost", None)
     if lost is None:
         yield

@@ -43,6 +43,7 @@ from depin_desktop.payments.paywall import Paywall
 from depin_desktop.services.base import Provider
 from depin_desktop.services.compute.runtimes.base import Backend
 from depin_desktop.services.compute.service import ComputeService
+from depin_desktop.services.compute.sharing import Sharing
 from depin_desktop.wallet import hotkeys
 from depin_desktop.wallet.faucet_client import ask_faucet
 from depin_desktop.wallet.onboarding import initialise
@@ -66,6 +67,7 @@ class Vendor:
     chain: Chain
     database: Database
     bus: EventBus
+    sharing: Sharing
 
     @property
     def offer(self) -> NodeOffer:
@@ -104,9 +106,13 @@ class Vendor:
 
 @contextlib.asynccontextmanager
 async def vendor(
-    home: Home, network: Network, backends: Callable[[Controls], Sequence[Backend]], **options: Any
+    home: Home, network: Network, backends: Callable[[Controls], Sequence[Backend]] | None = None, **options: Any
 ) -> AsyncIterator[Vendor]:
-    """A provider on an initialised home, whose compute service is shared and connected."""
+    """A provider on an initialised home, whose compute service is shared and connected.
+
+    Args:
+        backends: in place of what the engine uses: this machine's workers, and what is connected.
+    """
     operator, owner = hotkeys.operator(home), Vault.load(home.vault).owner
     identity = Identity.load_or_create(home.keys / "node.key")
     async with contextlib.AsyncExitStack() as stack:
@@ -128,12 +134,15 @@ async def vendor(
         )  # fmt: skip
         await paywall.start()
 
+        sharing = Sharing(home.compute, controls, lambda: service)
+        stack.push_async_callback(sharing.close)
+
         async def made() -> Sequence[Backend]:
-            return backends(controls)
+            return await sharing.backends() if backends is None else backends(controls)
 
         service = ComputeService(
             database, bus, Provider(owner, operator, identity.node_id), network, controls,
-            folder=home.compute / "modules", backends=made, **options,
+            folder=home.compute / "modules", backends=made, shelf=sharing.shelf, **options,
         )  # fmt: skip
         await service.start()
         stack.push_async_callback(service.stop)
@@ -143,7 +152,7 @@ async def vendor(
         peer = await Peer.bind(identity, relays=False)
         stack.push_async_callback(peer.close)
         await peer.serve(app)
-        opened = Vendor(home, owner, service, controls, paywall, peer, operator, chain, database, bus)
+        opened = Vendor(home, owner, service, controls, paywall, peer, operator, chain, database, bus, sharing)
         if not service.choices.shared:
             await service.choose(service.choices.__class__(service.choices.prices, shared=True))
         yield opened
