@@ -83,10 +83,11 @@ def _with(cpu: kernel.Instructions, *machines: str) -> Kernel:
     return Kernel(cpu.name, machines, cpu.feature, lambda: kernel.module(cpu), kernel.table)
 
 
+OPENSSL = Kernel("OpenSSL", (), "", libcrypto.module, libcrypto.table)
 KERNELS = (
     _with(kernel.IntelSha(), "x86_64", "amd64"),
     _with(kernel.ArmSha(), "aarch64", "arm64"),
-    Kernel("OpenSSL", (), "", libcrypto.module, libcrypto.table),
+    OPENSSL,
 )
 """The fastest first."""
 

@@ -11,7 +11,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks import bench_chain, bench_engine, bench_gas, bench_payments, bench_sealing, bench_storage
+from tests.benchmarks import (
+    bench_chain,
+    bench_engine,
+    bench_gas,
+    bench_payments,
+    bench_proving,
+    bench_sealing,
+    bench_storage,
+)
 from tests.benchmarks.table import Row, markdown
 
 MIB = 2**20
@@ -31,7 +39,7 @@ def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 async def _sealing(_: argparse.Namespace) -> list[Row]:
-    return bench_sealing.rows()
+    return bench_sealing.rows() + await bench_proving.rows()
 
 
 async def _gas(_: argparse.Namespace) -> list[Row]:

@@ -57,8 +57,7 @@ def noise(size: int, seed: int = 0) -> bytes:
 @cache
 def openssl() -> Hasher:
     """The way for processors without SHA instructions, which any processor can go."""
-    (which,) = (one for one in native.KERNELS if one.name == "OpenSSL")
-    return native.NativeHasher(which, native.compile_in_child(which))
+    return native.NativeHasher(native.OPENSSL, native.compile_in_child(native.OPENSSL))
 
 
 WAYS = {"hashlib": PlainHasher, "OpenSSL": openssl, "best": best_hasher}

@@ -47,7 +47,7 @@ async def _answer_for(pieces: Pieces, place: SetPiece | None, indexes: list[int]
         raise Unprovable(f"{name} is lost, or its disk is away")
     piece, folder = held
     try:
-        proof = await folder.run(lambda: _prove(folder, piece, place.leaf_count, indexes))
+        proof = await folder.run(lambda: prove_piece(folder, piece, place.leaf_count, indexes))
     except FileNotFoundError as error:
         await pieces.unfit(piece, PieceState.LOST, "its file is gone")
         raise Unprovable(f"{name} is gone") from error
@@ -59,7 +59,7 @@ async def _answer_for(pieces: Pieces, place: SetPiece | None, indexes: list[int]
     return proof
 
 
-def _prove(folder: Folder, piece: Piece, leaves: int, indexes: list[int]) -> bytes | None:
+def prove_piece(folder: Folder, piece: Piece, leaves: int, indexes: list[int]) -> bytes | None:
     """The leaves' proof, None when the bytes on disk do not give the root. A damaged cached layer is rebuilt."""
     root = bytes.fromhex(piece.root)
     with folder.files.open_piece(piece.root) as file:
