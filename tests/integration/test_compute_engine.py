@@ -1,0 +1,139 @@
+"""The whole of it: an engine that shares computing power, found on the hub, bought from, and telling what it earned."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from depin_desktop.api.client import EngineClient
+from depin_desktop.api.compute import ComputeStatus, ImportModel, ShareCompute
+from depin_desktop.core.errors import UserFacingError
+from depin_desktop.core.home import Home
+from depin_desktop.engine.engine import Engine
+from depin_desktop.services.compute.models import shipped_models
+
+from .compute_market import Buyer, buyer
+from .homes import CommandFailed, depin, depin_json
+
+CHAT = "/compute/v1/chat/completions"
+HEAVY = {"xllamacpp", "onnxruntime", "wasmtime", "numpy", "tokenizers", "ray"}
+
+
+@contextlib.asynccontextmanager
+async def running(home: Home) -> AsyncIterator[tuple[Engine, EngineClient]]:
+    engine = Engine(home)
+    await engine.start()
+    try:
+        async with EngineClient(home) as client:
+            yield engine, client
+    finally:
+        began = time.monotonic()
+        await engine.stop()
+        assert time.monotonic() - began < 10
+
+
+async def until(client: EngineClient, topic: str, reached: Any, timeout_s: float = 60) -> Any:
+    async with asyncio.timeout(timeout_s):
+        async for event in client.events():
+            if event.topic == topic and reached(event.data):
+                return event.data
+    return None
+
+
+def offered(*kinds: str) -> Any:
+    return lambda data: {model["kind"] for model in data["models"] if model["served"]} >= set(kinds)
+
+
+@pytest.mark.skipif(len(shipped_models()) < 2, reason="the development models are not installed")
+async def test_an_engine_sells_chat_and_its_wallet_grows_by_what_the_vouchers_say(
+    make_home: Any, tmp_path: Path
+) -> None:
+    home = await make_home()
+    async with running(home) as (engine, client):
+        assert (await client.status()).services[1].state == "off"
+        status = await client.share_compute(ShareCompute(price_out_per_mtoken=10**21))
+        assert status.shared
+        await until(client, "compute", offered("chat", "embedding", "wasm"))
+        await until(client, "status", lambda data: data["network"]["connected"] and data["hub"]["connected"])
+        hub = engine.joined.link.hub if engine.joined else None
+        assert hub is not None
+        owner = engine.keys.owner
+        offers = await hub.wait_for_offers(lambda found: owner in found and found[owner].compute is not None, 10)
+        offer = offers[owner].compute
+        assert offer is not None
+        assert offer.wasm is not None
+        assert all(model.rate > 0 for model in offer.models)
+        async with buyer(_as_vendor(engine), tmp_path / "buyer") as customer:
+            answer = await _ask(customer, offer.models[0].sha256)
+        earned = answer.charged
+        card = await until(client, "status", lambda data: data["services"][1]["earned_total"] == str(earned))
+        assert card["services"][0]["earned_total"] == "0"
+        assert card["services"][1]["state"] == "earning"
+        wallet = await client.wallet()
+        assert wallet.earned_total == earned
+        assert [(entry.amount, entry.net) for entry in await client.history() if entry.kind == "compute"] == [
+            (earned, earned)
+        ]
+        jobs = await asyncio.to_thread(depin_json, "compute", "jobs", home=home.root)
+        assert (jobs[0]["outcome"], jobs[0]["earned"]) == ("done", str(earned))
+        status = await client.unshare_compute()
+        assert (status.shared, status.service.state) == (False, "off")
+        assert owner not in await hub.wait_for_offers(lambda found: owner not in found, 10)
+    async with running(home) as (_, client):
+        status = await client.compute()
+        assert status.jobs[0].earned == earned
+        assert not status.shared
+
+
+def _as_vendor(engine: Engine) -> Any:
+    """What a buyer needs to know of a provider, taken from one that runs as an engine."""
+    joined = engine.joined
+    assert joined is not None
+    assert joined._offering is not None
+    return SimpleNamespace(peer=joined.link.peer, chain=joined.link.chain, offer=joined._offering._last)
+
+
+async def _ask(customer: Buyer, model: str) -> Any:
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8, "temperature": 0}
+    answer = await customer.ask(CHAT, body)
+    assert answer.status == 200, answer.data
+    return answer
+
+
+async def test_sharing_is_a_command_and_survives_a_restart(make_home: Any) -> None:
+    home = await make_home()
+    async with running(home):
+        said = await asyncio.to_thread(
+            depin_json, "share", "compute", "--price-in", "2.5", "--no-chat", "--no-embeddings", home=home.root
+        )
+        assert ComputeStatus.model_validate(said).shared
+        with pytest.raises(CommandFailed, match="OpenAI-compatible"):
+            await asyncio.to_thread(depin, "share", "compute", "--upstream", "nonsense", home=home.root)
+        with pytest.raises(CommandFailed, match="no such model"):
+            await asyncio.to_thread(depin, "compute", "models", "remove", "ab" * 32, home=home.root)
+    async with running(home) as (_, client):
+        await until(client, "compute", offered("wasm"))
+        status = await client.compute()
+        assert [model.kind for model in status.models if model.served] == ["wasm"]
+        text = await asyncio.to_thread(depin, "compute", "status", home=home.root)
+        assert "Gfuel/s" in text
+        with pytest.raises(UserFacingError, match="There is no file"):
+            await client.import_model(ImportModel(path="/nowhere.gguf"))
+        text = await asyncio.to_thread(depin, "unshare", "compute", home=home.root)
+        assert "not shared" in text
+
+
+def test_the_engines_process_never_loads_what_only_workers_need() -> None:
+    code = "import sys, depin_desktop.engine.engine; print(__import__('json').dumps(sorted(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not HEAVY & set(json.loads(said))
