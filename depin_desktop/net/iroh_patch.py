@@ -66,6 +66,14 @@ def round_trip(binding: Any, value: bytes, write: Write, read: Read) -> bytes:
     return data
 
 
+def is_known() -> bool:
+    """Whether the installed binding is one whose internals were studied."""
+    try:
+        return version("iroh").startswith(KNOWN_VERSIONS)
+    except PackageNotFoundError:
+        return False
+
+
 def apply() -> bool:
     """Installs the fast copies once; returns whether they are in place.
 

@@ -17,13 +17,15 @@ from typing import Any, cast
 
 import iroh
 
+from depin_desktop.net import bulk_reads
+
 Spawn = Callable[[str, Coroutine[Any, Any, None]], "asyncio.Task[Any]"]
 
 # Measured on loopback with both ends in processes of their own (tests/benchmarks/bench_stream.py): from 256 KiB to
 # 1 MiB rates are the same (iroh's binding needs about 1.3 ns a byte inside Rust, whatever the size), 64 KiB loses a
 # third. A chunk holds the event loop for as long as it is converted, 0.7 ms at this size.
 MAX_READ = 512 * 1024
-MIN_READ = 64 * 1024  # an idle stream asks for no more than this
+MIN_READ = bulk_reads.BULK  # an idle stream asks for no more than this
 MAX_WRITE = 512 * 1024
 WRITE_HIGH_WATER = 1024 * 1024
 WRITE_LOW_WATER = 256 * 1024
@@ -102,10 +104,10 @@ class StreamTransport(_FlowControlMixin):
 
     async def _read(self) -> None:
         """Hands over what arrives. One chunk is read ahead while the protocol pauses; QUIC stops the sender then."""
-        size = MIN_READ
+        size, read = MIN_READ, bulk_reads.reader(self._receiver)
         try:
             while True:
-                data = await self._receiver.read(size)
+                data = await read(size)
                 self.last_active = self._loop.time()
                 if not self._may_deliver.is_set():
                     await self._may_deliver.wait()
