@@ -50,6 +50,15 @@ contract GasProofsTest is World {
         vm.snapshotGasLastCall("deals", "settle, first");
     }
 
+    function test_Gas_reportFault() public {
+        Sets memory sets = prepare(1, 1, 8, "report");
+        toNextPeriod();
+        toNextPeriod();
+        vm.prank(stranger);
+        deals.reportFault(sets.ids[0], 1);
+        vm.snapshotGasLastCall("deals", "report a fault");
+    }
+
     function measure(uint256 pieces, uint256 leaves, string memory name) private forgetful {
         uint256 count = pieces <= 4 ? 64 : 16; // the more pieces, the less they share and the less luck there is
         Sets memory sets = prepare(count, pieces, leaves, keccak256(bytes(name)));
