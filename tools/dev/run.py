@@ -88,6 +88,11 @@ def start_node(family: Family) -> subprocess.Popen[bytes]:
         SHARED.mkdir(parents=True, exist_ok=True)
         _depin(family, "share", "storage", "--path", SHARED, "--size", SHARED_SIZE)
         shared.write(str(SHARED))
+    computing = Stamp(HOME / "computing-by-dev")
+    if not computing.matches(str(HOME)):
+        say("sharing computing power")
+        _depin(family, "share", "compute")
+        computing.write(str(HOME))
     return engine
 
 

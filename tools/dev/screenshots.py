@@ -25,7 +25,7 @@ def take() -> int:
         family = Family()
         try:
             start_node(family)
-            say("waiting for the first proof")
+            say("waiting until every service has earned something")
             if not _earns(family):
                 complain("Nothing was earned in time; the pictures show a node that waits.")
             say(f"taking the pictures into {shown(FOLDER)}")
@@ -46,7 +46,7 @@ def _earns(family: Family) -> bool:
             check=False,
             cwd=ROOT,
         )
-        if asked.returncode == 0 and any(service["verified_at"] for service in json.loads(asked.stdout)["services"]):
+        if asked.returncode == 0 and all(int(told["earned_total"]) for told in json.loads(asked.stdout)["services"]):
             return True
         family.bury()
         time.sleep(POLL_S * 20)

@@ -103,7 +103,7 @@ class ComputePage(Page):
         self.earned.show_view(say.earned(known))
         self._show_devices(known)
         if self._shown == RULES:
-            self.rules.show_rules(known)
+            self.rules.show_rules(known, self.views.buttons[RULES])
         else:
             self.models.show_models(known, now)
             self.jobs.show_jobs(known, now)
@@ -124,7 +124,7 @@ class ComputePage(Page):
         self.jobs.setVisible(work and not invites)
         self.rules.setVisible(not work)
         if not work:
-            self.rules.show_rules(self._known)
+            self.rules.show_rules(self._known, self.views.buttons[RULES])
 
     def _show_devices(self, known: Known) -> None:
         views = say.devices(known)

@@ -26,7 +26,7 @@ class DeviceCard(Card):
         super().__init__(spacing=8)
         self.head = CardHead("", "chip" if series == 0 else "gpu")
         self.switch = Switch("")
-        self.switch.clicked.connect(use)
+        self.switch.clicked.connect(lambda on: use(on))
         self.switch.hide()
         self.head.add_right(self.switch)
         self.readings = [Labelled("", role="reading", small=True) for _ in range(4)]

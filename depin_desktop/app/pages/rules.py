@@ -145,15 +145,17 @@ class GroupCard(Card):
         self.body.addLayout(self._column)
         self.body.addStretch(1)
 
-    def show_group(self, group: say.Group, live: bool) -> None:
+    def show_group(self, group: say.Group, live: bool) -> bool:
+        """Whether rows have come or gone."""
         self.icon.show_icon(group.icon, "text")
         self.title.say(group.title)
         self.setAccessibleName(group.title)
-        keys = [rule.key for rule in group.rules]
-        if keys != list(self.rows):
+        changed = [rule.key for rule in group.rules] != list(self.rows)
+        if changed:
             self._rebuild(group.rules)
         for rule in group.rules:
             self.rows[rule.key].show_rule(rule, live)
+        return changed
 
     def _rebuild(self, rules: Sequence[say.Rule]) -> None:
         """Rules come and go with cards and with other rules; those that stay keep their widgets."""
@@ -167,9 +169,6 @@ class GroupCard(Card):
         for row in before.values():
             row.hide()
             row.deleteLater()
-        controls = [control for row in self.rows.values() for control in row.controls]
-        for first, second in pairwise(controls):
-            QWidget.setTabOrder(first, second)
 
 
 class RulesView(QWidget):
@@ -215,15 +214,25 @@ class RulesView(QWidget):
         self._grid.setColumnStretch(0, 1)
         self._grid.setColumnStretch(1, 1 if columns == 2 else 0)
 
-    def show_rules(self, known: Known) -> None:
+    @property
+    def controls(self) -> list[QWidget]:
+        """What can have the focus, in reading order."""
+        return [control for card in self.cards for row in card.rows.values() for control in row.controls]
+
+    def show_rules(self, known: Known, after: QWidget) -> None:
+        """Shows the rules; Tab reaches them from the control `after`."""
         controls = known.controls
         self.waiting.setVisible(controls is None)
         self._grid_host.setVisible(controls is not None)
         self.unknown.setVisible(controls is not None and bool(controls.unknown))
         if controls is None:
             return
-        for card, group in zip(self.cards, say.groups(controls, known.inventory), strict=True):
-            card.show_group(group, known.link.live)
+        groups = say.groups(controls, known.inventory)
+        changes = [card.show_group(group, known.link.live) for card, group in zip(self.cards, groups, strict=True)]
+        if any(changes):
+            # Rows that were made later must not be reached after what stands below them.
+            for first, second in pairwise([after, *self.controls]):
+                QWidget.setTabOrder(first, second)
         cells = hours.week(controls.wishes)
         summary = hours.week_summary(cells)
         self.week.show_hours(cells, summary)

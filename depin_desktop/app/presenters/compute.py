@@ -9,7 +9,7 @@ from depin_desktop.api.controls import CardStatus, ControlsStatus
 from depin_desktop.api.models import Inventory, ServiceState
 from depin_desktop.app.known import Known, Phase
 from depin_desktop.app.presenters.common import STATES, Notice, SwitchView
-from depin_desktop.app.words import NBSP, Words, ahead, clock, counted, exact_amount, full_time, named, tr
+from depin_desktop.app.words import DAY_S, NBSP, Words, ahead, clock, counted, date, exact_amount, full_time, named, tr
 from depin_desktop.app.words import age as age_of
 from depin_desktop.core.units import format_size, format_tokens
 
@@ -94,7 +94,7 @@ def switch(known: Known, busy: bool = False) -> SwitchView:
         return SwitchView(on, False, label, tr("The engine has not told yet."))
     if busy:
         return SwitchView(on, False, label, tr("Asking the engine…"))
-    tip = tr("Turn off to take no new jobs; those that run come to their end.")
+    tip = tr("Turn off to take no jobs. What runs then is ended, and paid for what was delivered.")
     return SwitchView(on, True, label, tip if on else tr("Turn on to let this machine work for others, and be paid."))
 
 
@@ -113,6 +113,8 @@ def notice(known: Known, now: float) -> Notice | None:
     headline = tr("Paused")
     if controls.until is not None:
         headline = tr("Paused until {time}, {ahead}", time=clock(controls.until), ahead=ahead(controls.until - now))
+        if controls.until - now >= DAY_S:
+            headline = tr("Paused until {day}, {time}", day=date(controls.until), time=clock(controls.until))
     sentence = controls.reason
     if controls.finish_current and compute.running:
         running = counted(compute.running, tr("job that runs"), tr("jobs that run"))
@@ -312,11 +314,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f}{NBSP}h"
 
 
-_MAKERS = ("NVIDIA GeForce ", "NVIDIA ", "AMD Radeon ", "AMD ", "Intel(R) ", "Intel ", "Apple ")
+_MAKERS = ("NVIDIA GeForce ", "NVIDIA ", "AMD Radeon ", "AMD ", "Intel ", "Apple ")
 
 
 def model_of(name: str) -> str:
     """A device's name without its maker, for places with little room: "NVIDIA GeForce RTX 4070" → "RTX 4070"."""
+    name = name.replace("(R)", "").replace("(TM)", "")
     for maker in _MAKERS:
         if name.startswith(maker) and len(name) > len(maker):
             return named(name[len(maker) :])

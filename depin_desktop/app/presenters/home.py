@@ -258,7 +258,7 @@ def _busiest(known: Known, compute: ComputeStatus) -> str:
 
 
 def _in_memory(compute: ComputeStatus) -> str:
-    loaded = [short(model.name) for model in compute.models if model.loaded]
+    loaded = [short(model.name, 18) for model in compute.models if model.loaded]
     if loaded:
         more = tr(" and {n} more", n=len(loaded) - 1) if len(loaded) > 1 else ""
         return tr("{name}{more} in memory", name=loaded[0], more=more)

@@ -29,7 +29,7 @@ def machine_rows(inventory: Inventory | None) -> list[Row]:
     rows = [_cpu(inventory), _memory(inventory)]
     rows += _some([_disk(disk) for disk in inventory.disks], "disk")
     rows += _some([_gpu(gpu) for gpu in inventory.gpus], "gpu") or [
-        Row("gpu", tr("No GPU found"), tr("None that NVIDIA's driver reports"))
+        Row("gpu", tr("No GPU found"), tr("None that a driver reports"))
     ]
     rows += [_sensors(inventory), _interfaces(inventory)]
     rows += [

@@ -14,7 +14,7 @@ KINDS = {
     "completion": "Completion",
     "embedding": "Embeddings",
     "onnx": "ONNX model",
-    "wasm": "Programs (WASM)",
+    "wasm": "WASM",
 }
 COLUMNS = ("Model", "Does", "Runs on", "Speed", "Price", "State")
 RIGHT = frozenset({3, 4})
@@ -49,16 +49,16 @@ def cell(model: ModelStatus, column: int, device: str, symbol: str) -> Words:
 
 
 def _name(model: ModelStatus) -> Words:
-    lines = [model.name]
+    if not model.sha256:
+        return Words(tr("Sandboxed programs") + "\n" + tr("customers bring them"), "text", model.name)
+    lines = [model.name, f"SHA-256 {model.sha256}"]
     if model.context_tokens:
         lines.append(tr("context of {n} tokens", n=model.context_tokens))
-    if model.sha256:
-        lines.append(f"SHA-256 {model.sha256}")
     if model.licence:
         lines.append(tr("Licence: {licence}", licence=model.licence))
     size = format_size(model.size_bytes) if model.size_bytes else ""
     licence = short(model.licence, 20) if model.licence else tr("licence unknown")
-    second = " · ".join(part for part in (licence, size) if part) if model.sha256 else tr("customers bring them")
+    second = " · ".join(part for part in (licence, size) if part)
     return Words(f"{short(model.name)}\n{second}", "text", "\n".join(lines))
 
 
@@ -102,10 +102,10 @@ def state(model: ModelStatus) -> Words:
         return Words(tr("Not served"), "warning", model.problem)
     if not model.served:
         return Words(tr("Off"), "muted")
+    if model.kind == "wasm":
+        return Words(tr("Ready"), "info", tr("Customers bring their programs."))
     if model.loaded:
         return Words(tr("In memory"), "info", tr("Answers at once."))
-    if model.kind == "wasm":
-        return Words(tr("Ready"), "muted", tr("Customers bring their programs."))
     return Words(tr("On disk"), "muted", tr("It is loaded when a customer asks for it."))
 
 
@@ -146,8 +146,8 @@ def remove_sentences(model: ModelStatus) -> tuple[str, ...]:
 
 def summary(models: tuple[ModelStatus, ...], held_bytes: int, disk_cap: int | None) -> str:
     """The line beside the card's title."""
-    if not models:
-        return ""
+    if not models or not held_bytes:
+        return ""  # what came with the installation takes nothing of the disk's budget
     on_disk = format_size(held_bytes)
     return tr("{size} on disk", size=on_disk) if disk_cap is None else f"{on_disk} / {format_size(disk_cap)}"
 

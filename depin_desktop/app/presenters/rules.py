@@ -8,7 +8,7 @@ from typing import Any
 from depin_desktop.api.controls import CardWish, ControlsStatus, Wishes
 from depin_desktop.api.models import Inventory
 from depin_desktop.api.week import format_spans, parse_spans
-from depin_desktop.app.words import NBSP, Words, tr
+from depin_desktop.app.words import NBSP, Words, named, tr
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.units import format_size, parse_size
 
@@ -62,7 +62,7 @@ def groups(controls: ControlsStatus, inventory: Inventory | None) -> tuple[Group
 
 
 def _effect(controls: ControlsStatus, key: str) -> Words:
-    return Words(controls.effects.get(key, ""), "muted")
+    return Words(named(controls.effects.get(key, "")), "muted")
 
 
 def _how_much(controls: ControlsStatus, inventory: Inventory | None) -> tuple[Rule, ...]:

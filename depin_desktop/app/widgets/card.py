@@ -13,7 +13,8 @@ from depin_desktop.app.widgets.text import Text, plain_tip
 
 RADIUS = 12
 PADDING = 16
-TITLE_LEAST_PX = 120
+TITLE_LEAST_PX = 100
+LEAST_PILL_PX = 90
 
 
 class Card(QFrame):
@@ -101,7 +102,7 @@ class Pill(QWidget):
         return QSize(round(QFontMetricsF(font("pill")).horizontalAdvance(self._text)) + 20, 22)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(min(60, self.sizeHint().width()), 22)
+        return QSize(min(LEAST_PILL_PX, self.sizeHint().width()), 22)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         tinted = self._tone in ("accent", "info", "warning", "fault")
