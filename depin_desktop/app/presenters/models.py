@@ -64,6 +64,8 @@ def _name(model: ModelStatus) -> Words:
 
 def speed(model: ModelStatus) -> Words:
     """What was measured on this machine."""
+    if not model.served and not model.problem and not model.rate:
+        return Words("–", "faint")
     if not model.rate:
         return Words(tr("not measured"), "faint", tr("It is measured before the first customer uses it."))
     if model.kind == "wasm":
@@ -76,6 +78,8 @@ def speed(model: ModelStatus) -> Words:
 
 def price(model: ModelStatus, symbol: str) -> Words:
     """What customers pay now; what it counts is in the unit."""
+    if not model.served:
+        return Words("–", "faint")
     if model.kind == "wasm":
         return Words(f"{format_tokens(model.price_per_gfuel)}\nper Gfuel", "text", _per(symbol, "10⁹ instructions"))
     if model.kind == "onnx":
