@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from depin_desktop.chain import typed_data
-from depin_desktop.chain.bindings.deals import Piece, Step, Terms
+from depin_desktop.chain.bindings.deals import PeriodState, Piece, Step, Terms
 from depin_desktop.chain.bindings.registry import Thaw
 from depin_desktop.chain.bindings.settlement import ChannelConfig, VoucherClaim, erc3009_collector_data
 from depin_desktop.chain.chain import Chain
@@ -141,10 +141,15 @@ async def test_a_data_set_lives_by_the_customer_s_signatures(world: World) -> No
     receipt = await world.operator.send(deals.prove([proof_of_leaf(set_id, leaf, len(challenges))]), purpose="prove")
     assert receipt.event("Proven").args["paid"] == 10**15
     assert await deals.is_proven(set_id, action.period)
+    states = [await deals.state_of(set_id, period) for period in (action.period - 1, action.period, action.period + 1)]
+    assert states == [PeriodState.NOT_DUE, PeriodState.PROVEN, PeriodState.OPEN]
     assert await deals.owed(OWNER.address) == 10**15
     await world.operator.send(deals.settle(OWNER.address), purpose="settle")
     assert await chain.token.balance_of(PAYOUT.address) == 10**15
 
+    with pytest.raises(Reverted, match="active until period") as refused:
+        await world.operator.send(deals.end_inactive(set_id), purpose="clear away")
+    assert refused.value.values["until_period"] == action.period + 1 + 30
     ending = deals.terminate(set_id, typed_data.sign_terminate(CUSTOMER, network, set_id))
     assert (await world.operator.send(ending, purpose="end")).event("Terminated").args["set_id"] == set_id
     assert (await deals.data_set(set_id)).terminated
