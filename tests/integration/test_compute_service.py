@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import time
@@ -17,6 +18,8 @@ import pytest_asyncio
 from depin_desktop.api.compute import JobOutcome
 from depin_desktop.api.controls import SetPause
 from depin_desktop.net import metering
+from depin_desktop.net.identity import Identity
+from depin_desktop.net.peer import Peer
 from depin_desktop.net.work_receipts import JOB_HEADER, MORE_EVENT, parameters_hash, text_input_hash
 from depin_desktop.payments import headers as wire
 from depin_desktop.services.compute import policy
@@ -368,3 +371,56 @@ async def test_a_hundred_jobs_at_once_are_done_or_told_when_to_come_again(
     assert {answer.status for answer in answers} <= {200, 429}
     assert sum(answer.status == 200 for answer in answers) >= 10
     assert seller.service.floor.waiting == seller.service.jobs.running == 0
+
+
+async def test_a_crowd_that_only_begins_to_ask_keeps_nobody_from_being_served(
+    seller: Vendor, customer: Buyer, reset: None, tmp_path: Path
+) -> None:
+    """Three nodes, as many streams as each may open to one other, all with a request that never comes to its end."""
+
+    async def never(go_on: asyncio.Event) -> AsyncIterator[bytes]:
+        yield b"{"
+        await go_on.wait()
+
+    over, begun = asyncio.Event(), []
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(3):
+            peer = await Peer.bind(Identity.load_or_create(tmp_path / f"{number}.key"), relays=False)
+            stack.push_async_callback(peer.close, grace_s=0)
+            headers = {"Content-Length": str(1 << 20)}
+            for _ in range(90):
+                session = peer.session(seller.peer.node_id, seller.peer.addresses)
+                begun.append(asyncio.create_task(_post(session, never(over), headers)))
+        for _ in range(500):  # of other nodes: nobody tells when their streams are open
+            if seller.peer.streams >= 90:
+                break
+            await asyncio.sleep(0.02)
+        assert seller.peer.streams >= 90
+        began = time.monotonic()
+        answers = await asyncio.gather(*(customer.ask(CHAT, chat(20, stream=True)) for _ in range(4)))
+        assert {answer.status for answer in answers} == {200}
+        assert time.monotonic() - began < 5
+        for task in begun:
+            task.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
+        over.set()
+
+
+async def _post(session: Any, content: AsyncIterator[bytes], headers: dict[str, str]) -> None:
+    async with session.post(CHAT, data=content, headers=headers) as response:
+        await response.read()
+
+
+async def test_what_strangers_send_is_bounded_in_all_and_for_each_node(
+    seller: Vendor, customer: Buyer, reset: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bodies = seller.service._api._bodies
+    monkeypatch.setattr(bodies, "_limit", 4 << 20)
+    peer = await Peer.bind(Identity.load_or_create(tmp_path / "node.key"), relays=False)
+    session = peer.session(seller.peer.node_id, seller.peer.addresses)
+    async with session.post(CHAT, data=b" " * (2 << 20)) as response:  # a node may hold a quarter
+        assert (response.status, (await response.json())["code"]) == (429, "busy")
+        assert response.headers["Retry-After"]
+    assert (await customer.ask(CHAT, chat(5))).status == 200
+    assert bodies._held.total() == 0
+    await peer.close()

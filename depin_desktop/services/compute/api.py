@@ -70,25 +70,25 @@ class ComputeApi:
 
     def _text(self, kind: WorkKind) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            with self._bodies.holding(request, MAX_TEXT_BYTES) as length:
-                return await self._jobs.serve(request, await orders.text_order(request, kind, length))
+            with self._bodies.of(request, MAX_TEXT_BYTES) as body:
+                return await self._jobs.serve(request, await orders.text_order(body, kind))
 
         return handle
 
     async def _onnx(self, request: web.Request) -> web.StreamResponse:
-        with self._bodies.holding(request, policy.MAX_BODY_BYTES) as length:
-            return await self._jobs.serve(request, await orders.onnx_order(request, length))
+        with self._bodies.of(request, policy.MAX_BODY_BYTES) as body:
+            return await self._jobs.serve(request, await orders.onnx_order(request, body))
 
     async def _wasm(self, request: web.Request) -> web.StreamResponse:
         with (
             self._modules.using(orders.sha256_of(request)),
-            self._bodies.holding(request, policy.MAX_BODY_BYTES) as length,
+            self._bodies.of(request, policy.MAX_BODY_BYTES) as body,
         ):
-            return await self._jobs.serve(request, await orders.wasm_order(request, length))
+            return await self._jobs.serve(request, await orders.wasm_order(request, body))
 
     async def _put_module(self, request: web.Request) -> web.Response:
-        with self._bodies.holding(request, policy.MAX_MODULE_BYTES):
-            created = await self._modules.put(orders.sha256_of(request), orders.chunks_of(request))
+        with self._bodies.of(request, policy.MAX_MODULE_BYTES) as body:
+            created = await self._modules.put(orders.sha256_of(request), body.chunks())
         return web.Response(status=201 if created else 200)
 
     async def _pay(self, request: web.Request) -> web.Response:

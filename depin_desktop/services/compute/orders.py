@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from depin_desktop.core.errors import UserFacingError
+from depin_desktop.net.http import peer_node_id
 from depin_desktop.net.work_receipts import bytes_hash, parameters_hash, text_input_hash, text_parameters_hash
 from depin_desktop.services.compute import policy
 from depin_desktop.services.compute.queue import Busy
@@ -22,6 +24,7 @@ from depin_desktop.services.compute.runtimes.base import WorkKind
 HELD_BYTES = 128 << 20
 """Bodies of all requests together, read or being read."""
 SILENCE_S = 30.0
+WHOLE_S = 120.0
 MAX_CHOICES = 8
 MAX_FUEL = 10**13
 MAX_DEPTH = 200
@@ -48,18 +51,18 @@ class Order:
 
 
 class Bodies:
-    """Bounds what strangers make this process hold."""
+    """Bounds what strangers make this process hold: in all, and from one node."""
 
     def __init__(self, limit: int = HELD_BYTES) -> None:
         self._limit = limit
-        self._held = 0
+        self._held: Counter[str] = Counter()
 
     @contextmanager
-    def holding(self, request: web.Request, most: int) -> Iterator[int]:
-        """Room for a request's body while this lasts; its length.
+    def of(self, request: web.Request, most: int) -> Iterator[Body]:
+        """A request's body, whose bytes count while this lasts.
 
         Raises:
-            UserFacingError: the length is not said (411) or too large (413), or all requests together hold too much.
+            UserFacingError: the length is not said (411) or too large (413).
         """
         length = request.content_length
         if length is None:
@@ -68,45 +71,64 @@ class Bodies:
             raise UserFacingError(
                 f"The request is larger than {most >> 20} MiB.", "Send less at once.", code="too-large", status=413
             )
-        if self._held + length > self._limit:
-            raise Busy(5)
-        self._held += length
+        body = Body(request, length, self)
         try:
-            yield length
+            yield body
         finally:
-            self._held -= length
+            self._held[body.sender] -= body.arrived
+            if not self._held[body.sender]:
+                del self._held[body.sender]
+
+    def take(self, sender: str, count: int) -> None:
+        """Counts bytes that have arrived; raises Busy where there is no room for them."""
+        if self._held.total() + count > self._limit or self._held[sender] + count > self._limit // 4:
+            raise Busy(5)
+        self._held[sender] += count
 
 
-async def chunks_of(request: web.Request) -> AsyncIterator[bytes]:
-    """The body as it arrives; UserFacingError ("silent") where the sender stops in the middle."""
-    parts = request.content.iter_any()
-    while True:
-        try:
-            async with asyncio.timeout(SILENCE_S):
-                chunk = await anext(parts, b"")
-        except TimeoutError as error:
-            raise UserFacingError("The request did not arrive.", "Try again.", code="silent", status=408) from error
-        if not chunk:
-            return
-        yield chunk
+class Body:
+    """One request's body as it arrives."""
+
+    def __init__(self, request: web.Request, length: int, bodies: Bodies) -> None:
+        self.sender = peer_node_id(request) or request.remote or ""
+        self.arrived = 0
+        self._content = request.content
+        self._length = length
+        self._bodies = bodies
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Its parts; UserFacingError ("silent") where the sender stops in the middle, or takes too long."""
+        parts = self._content.iter_any()
+        deadline = asyncio.get_running_loop().time() + WHOLE_S
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_S), asyncio.timeout_at(deadline):
+                    chunk = await anext(parts, b"")
+            except TimeoutError as error:
+                raise UserFacingError("The request did not arrive.", "Try again.", code="silent", status=408) from error
+            if not chunk:
+                return
+            self._bodies.take(self.sender, len(chunk))
+            self.arrived += len(chunk)
+            yield chunk
+
+    async def read(self) -> bytes:
+        """The whole; UserFacingError where it is shorter than it was said to be."""
+        data = bytearray()
+        async for chunk in self.chunks():
+            data += chunk
+        if len(data) != self._length:
+            raise bad_request("The request is shorter than it says.")
+        return bytes(data)
 
 
-async def _read(request: web.Request, length: int) -> bytes:
-    data = bytearray()
-    async for chunk in chunks_of(request):
-        data += chunk
-    if len(data) != length:
-        raise bad_request("The request is shorter than it says.")
-    return bytes(data)
-
-
-async def text_order(request: web.Request, kind: WorkKind, length: int) -> Order:
+async def text_order(sent: Body, kind: WorkKind) -> Order:
     """An order in OpenAI's words.
 
     Raises:
         UserFacingError: it is none.
     """
-    data = await _read(request, length)
+    data = await sent.read()
     if deeper_than(data, MAX_DEPTH):
         raise bad_request("The request is nested too deeply.")
     try:
@@ -126,22 +148,22 @@ async def text_order(request: web.Request, kind: WorkKind, length: int) -> Order
     return Order(kind, body.get("model", ""), body, b"", text_input_hash(body), text_parameters_hash(body))
 
 
-async def onnx_order(request: web.Request, length: int) -> Order:
+async def onnx_order(request: web.Request, body: Body) -> Order:
     """One run of the ONNX model that the path names."""
-    data = await _read(request, length)
+    data = await body.read()
     return Order(WorkKind.ONNX, sha256_of(request), {}, data, bytes_hash(data), parameters_hash({}))
 
 
-async def wasm_order(request: web.Request, length: int) -> Order:
+async def wasm_order(request: web.Request, body: Body) -> Order:
     """One run of the module that the path names, within the limits that the query names."""
     limits = {
         "fuel": _number(request, "fuel", MAX_FUEL),
         "memory": _number(request, "memory", policy.WASM_MEMORY_BYTES),
         "seconds": _number(request, "seconds", policy.WASM_SECONDS),
     }
-    data = await _read(request, length)
-    body = {"fuel": int(limits["fuel"]), "memory": int(limits["memory"]), "seconds": float(limits["seconds"])}
-    return Order(WorkKind.WASM, sha256_of(request), body, data, bytes_hash(data), parameters_hash(limits))
+    data = await body.read()
+    asked = {"fuel": int(limits["fuel"]), "memory": int(limits["memory"]), "seconds": float(limits["seconds"])}
+    return Order(WorkKind.WASM, sha256_of(request), asked, data, bytes_hash(data), parameters_hash(limits))
 
 
 def sha256_of(request: web.Request) -> str:
