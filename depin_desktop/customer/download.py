@@ -287,7 +287,7 @@ class StoredPieces:
     async def _stream(self, index: int, share: int, sink: Sink) -> None:
         """Decrypts a segment of 1 of n as it arrives; a transfer that breaks after some chunks goes on from there."""
         geometry = self.manifest.geometry(index)
-        stream = SegmentStream(self._cipher(index, geometry), geometry, sink)
+        stream = SegmentStream(self._cipher(index, geometry), geometry, sink, self._buffers)
         while stream.chunk < geometry.chunks:
             before = stream.chunk
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from depin_desktop.customer.buffers import Buffers
 from depin_desktop.customer.crypto import SegmentCipher
 from depin_desktop.customer.layout import Geometry
 
@@ -21,11 +22,14 @@ Sink = Callable[[int, memoryview], None]
 class SegmentStream:
     """Takes the ciphertext of one segment in parts of any size.
 
+    Args:
+        buffers: where memory for plaintext comes from, and goes back to at the end.
+
     Attributes:
         chunk: the first chunk that is not complete yet; a transfer that broke goes on from there.
     """
 
-    def __init__(self, cipher: SegmentCipher, geometry: Geometry, sink: Sink) -> None:
+    def __init__(self, cipher: SegmentCipher, geometry: Geometry, sink: Sink, buffers: Buffers) -> None:
         self._cipher = cipher
         self._geometry = geometry
         self._sink = sink
@@ -33,7 +37,8 @@ class SegmentStream:
         self._staged = 0
         self._stage = memoryview(bytearray(geometry.chunk + geometry.tag))
         at_once = min(CHUNKS_AT_ONCE, geometry.chunks) * geometry.chunk
-        self._plain, self._spare = memoryview(bytearray(at_once)), memoryview(bytearray(at_once))
+        self._buffers = buffers
+        self._plain, self._spare = buffers.take(at_once), buffers.take(at_once)
         self._begin = 0  # where the plaintext in `_plain` begins in the segment
         self._writing: asyncio.Future[None] | None = None
 
@@ -73,13 +78,18 @@ class SegmentStream:
 
     async def _give_on(self, end: int) -> None:
         """Hands the plaintext over while the next is being decrypted into the other buffer."""
-        await self.finish()
+        await self._written()
         full = self._plain[: end - self._begin]
         self._writing = asyncio.ensure_future(asyncio.to_thread(self._sink, self._begin, full))
         self._plain, self._spare, self._begin = self._spare, self._plain, end
 
     async def finish(self) -> None:
-        """Returns when the sink has taken everything that was given on."""
+        """Returns when the sink has taken everything; nothing may be fed any more."""
+        await self._written()
+        self._buffers.give(self._plain)
+        self._buffers.give(self._spare)
+
+    async def _written(self) -> None:
         if self._writing is not None:
             await self._writing
             self._writing = None

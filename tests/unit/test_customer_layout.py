@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer import coding, crypto
+from depin_desktop.customer.buffers import Buffers
 from depin_desktop.customer.layout import MAX_CHUNK_BYTES, TAG_BYTES, Geometry, segment_size, segments_of, share_bytes
 from depin_desktop.customer.lines import Lines
 from depin_desktop.customer.locator import Locator
@@ -85,7 +86,7 @@ def test_a_stream_decrypts_parts_of_any_size_and_goes_on_after_a_break(size: int
         out[at : at + len(piece)] = piece
 
     async def run() -> None:
-        stream = SegmentStream(cipher, geometry, sink)
+        stream = SegmentStream(cipher, geometry, sink, Buffers())
         for end in [*breaks, geometry.sealed]:
             stream.restart()
             start = stream.offset
@@ -104,7 +105,7 @@ def test_a_stream_gives_nothing_on_that_does_not_verify() -> None:
     given_on: list[int] = []
 
     async def run() -> None:
-        stream = SegmentStream(cipher, geometry, lambda at, part: given_on.append(at))
+        stream = SegmentStream(cipher, geometry, lambda at, part: given_on.append(at), Buffers())
         with pytest.raises(crypto.Tampered):
             await stream.feed(bytes(sealed))
         assert stream.chunk == 1
