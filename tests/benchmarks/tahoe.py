@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import statistics
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -22,7 +23,7 @@ READY_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Rates:
-    """MB/s of one put and one get of the same bytes."""
+    """MB/s of puts and gets of the same bytes."""
 
     put: float
     get: float
@@ -95,26 +96,43 @@ async def _until_connected(address: str) -> None:
     raise TimeoutError("Tahoe's client found no storage node")
 
 
-async def measure(tahoe: Path, folder: Path, size: int) -> Rates:
-    """Puts and gets `size` random bytes once (after a small warm-up)."""
-    data = os.urandom(size)
+async def measure(tahoe: Path, folder: Path, size: int, rounds: int) -> Rates:
+    """Puts and gets files of `size` random bytes, from disk to disk as ours are; medians after a small warm-up."""
+    puts, gets = [], []
     timeout = aiohttp.ClientTimeout(total=600)
+    source, out = folder / "in", folder / "out"
     async with grid(tahoe, folder) as address, aiohttp.ClientSession(timeout=timeout) as session:
-        await _put(session, address, data[: 1 << 20])
-        began = time.perf_counter()
-        capability = await _put(session, address, data)
-        put_s = time.perf_counter() - began
-        began = time.perf_counter()
-        async with session.get(f"{address}/uri/{capability}") as response:
-            assert await response.read() == data
-        get_s = time.perf_counter() - began
-    return Rates(size / put_s / 1e6, size / get_s / 1e6)
+        for number in range(rounds + 1):
+            data = os.urandom(size if number else 1 << 20)
+            source.write_bytes(data)
+            began = time.perf_counter()
+            capability = await _put(session, address, source)
+            put_s = time.perf_counter() - began
+            began = time.perf_counter()
+            await _get(session, f"{address}/uri/{capability}", out)
+            get_s = time.perf_counter() - began
+            assert out.read_bytes() == data
+            source.unlink()
+            out.unlink()
+            if number:
+                puts.append(size / put_s / 1e6)
+                gets.append(size / get_s / 1e6)
+    return Rates(statistics.median(puts), statistics.median(gets))
 
 
-async def _put(session: aiohttp.ClientSession, address: str, data: bytes) -> str:
-    async with session.put(f"{address}/uri", data=data) as response:
-        response.raise_for_status()
-        return await response.text()
+async def _put(session: aiohttp.ClientSession, address: str, source: Path) -> str:
+    with source.open("rb") as file:
+        async with session.put(f"{address}/uri", data=file) as response:
+            response.raise_for_status()
+            return await response.text()
+
+
+async def _get(session: aiohttp.ClientSession, address: str, out: Path) -> None:
+    with out.open("wb", buffering=0) as file:
+        async with session.get(address) as response:
+            response.raise_for_status()
+            async for part in response.content.iter_any():
+                file.write(part)
 
 
 if __name__ == "__main__":
@@ -122,4 +140,4 @@ if __name__ == "__main__":
     import tempfile
 
     with tempfile.TemporaryDirectory() as temporary:
-        print(asyncio.run(measure(Path(sys.argv[1]), Path(temporary), 128 << 20)))
+        print(asyncio.run(measure(Path(sys.argv[1]), Path(temporary), 128 << 20, 3)))
