@@ -9,6 +9,7 @@ from eth_account import Account
 
 from depin_desktop.chain import typed_data
 from depin_desktop.chain.bindings.deals import Piece
+from depin_desktop.services.storage import policy
 
 from .storage_market import market, pieces_of, root_of
 
@@ -159,6 +160,28 @@ async def test_a_terminated_set_is_dropped_when_its_last_period_ends(m):
     await m.warp.to_next_period()
     await m.rig.service.proving.trigger_and_wait()
     assert (await m.status()).data_sets == ()
+    await m.rig.service.expiring.trigger_and_wait()
+    assert (await m.rig.get(root_of(data)))[0] == 404
+    assert (await m.status()).stored_bytes == 0
+
+
+async def test_a_set_that_nobody_pays_for_any_more_is_ended_and_its_space_free_again(m):
+    data, terms = pieces_of(5000)[0], await m.terms()
+    pieces = await m.upload(data)
+    lasts = policy.funding_needed(terms.price, pieces[0].leaf_count)
+    status, _ = await m.post(terms, await m.body(terms, pieces, amount=lasts))
+    assert status == 200
+    for _ in range(policy.MIN_TERM_PERIODS):
+        await m.warp.to_next_period()
+        await m.prove()
+    states = []
+    for _ in range(policy.UNFUNDED_PERIODS + 1):
+        await m.warp.to_next_period()
+        await m.prove()  # kept and proven meanwhile, as money may still come
+        states.append((await m.status()).data_sets[0].state)
+    assert states == ["unfunded"] * policy.UNFUNDED_PERIODS + ["ending"]
+    await m.warp.to_next_period()
+    await m.rig.service.proving.trigger_and_wait()
     await m.rig.service.expiring.trigger_and_wait()
     assert (await m.rig.get(root_of(data)))[0] == 404
     assert (await m.status()).stored_bytes == 0

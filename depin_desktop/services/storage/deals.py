@@ -124,6 +124,16 @@ class Deals:
             await self._follow(link, set_id)
             return receipt
 
+    async def give_up(self, link: Link, set_id: bytes) -> bool:
+        """Ends a data set that cannot pay, in the provider's own name; False when it can, or has ended."""
+        async with self._alone(set_id):
+            state = await self._known(link, set_id)
+            unfunded = link.schedule.life(state, link.schedule.period_at(await link.chain.now())) is SetState.UNFUNDED
+            if unfunded:
+                await link.sender.send(link.chain.deals.terminate(set_id, b""), purpose="end an unpaid data set")
+            await self._follow(link, set_id)
+            return unfunded
+
     async def state(self, link: Link, set_id: bytes) -> DataSetState | None:
         """The chain's state of a data set, None when it does not exist."""
         try:

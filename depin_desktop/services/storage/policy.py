@@ -18,6 +18,7 @@ UNPAID_CAP_BYTES = 4 * GIB
 """What one customer may have stored without having put it into a data set."""
 MAX_UPLOADS = 32
 MIN_TERM_PERIODS = 2
+UNFUNDED_PERIODS = 3  # what a customer has to bring money: an escrow may run dry over a weekend, not for good
 MAX_AUTHORISATION_LIFE_S = 86_400
 MAX_KEEP_FREE = 10 * 10**9
 BLOCK = 4096

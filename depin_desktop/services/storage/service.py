@@ -36,6 +36,7 @@ from depin_desktop.services.storage.scrubber import Scrubber
 from depin_desktop.services.storage.sharing import Sharing
 from depin_desktop.services.storage.status import Books, Moment, read_books, storage_status
 from depin_desktop.services.storage.store import PieceStore
+from depin_desktop.services.storage.unfunded import Unfunded
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class StorageService:
             self._deal_store, self._piece_store, price=self._leaf_price, accepting=self._accepting, changed=self._touch
         )
         self._prover = Prover(self._deal_store, self._deals, self._pieces, publish=self._publish_activity, clock=clock)
+        self._unfunded = Unfunded(self._deal_store, self._deals, publish=self._publish_activity, clock=clock)
         self._scrubber = Scrubber(self._pieces, clock)
         self._intake = Intake(
             self._pieces,
@@ -253,6 +255,7 @@ class StorageService:
             return
         self._round = await self._prover.round(self._link)
         self.proving.interval_s = self._round.next_look_s
+        await self._unfunded.round(self._link)
         await self._refresh()
 
     async def _expire(self) -> None:
