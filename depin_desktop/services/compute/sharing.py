@@ -15,6 +15,7 @@ from depin_desktop.services.compute import elsewhere
 from depin_desktop.services.compute.models import Models
 from depin_desktop.services.compute.runtimes.base import Backend
 from depin_desktop.services.compute.runtimes.local import LocalBackend
+from depin_desktop.services.compute.runtimes.ray_cluster import RayBackend
 from depin_desktop.services.compute.runtimes.remote import RemoteBackend
 from depin_desktop.services.compute.service import ComputeService, OwnersControls
 from depin_desktop.services.compute.status import Shelf
@@ -52,7 +53,14 @@ class Sharing:
         )
         connected = await asyncio.to_thread(elsewhere.load, self._file)
         known = {one.upstream: one for one in there if isinstance(one, RemoteBackend)}
-        return [local, *(known.get(upstream) or RemoteBackend(upstream) for upstream in connected.upstreams)]
+        remote = [known.get(upstream) or RemoteBackend(upstream) for upstream in connected.upstreams]
+        clusters = {one.cluster: one for one in there if isinstance(one, RayBackend)}
+        ray = [
+            clusters.get(cluster) or RayBackend(cluster, self._models, scratch=self._folder / f"ray-{cluster.id}")
+            for cluster in (connected.cluster,)
+            if cluster is not None
+        ]
+        return [local, *remote, *ray]
 
     async def close(self) -> None:
         """Stops imports; what was half copied is thrown away."""
