@@ -16,7 +16,7 @@ from depin_desktop.core.units import format_tokens, parse_tokens
 if TYPE_CHECKING:
     from depin_desktop.wallet.owner import Owner, Step
 
-ALL = "all"
+ALL, OPERATOR, SPENDER = "all", "operator", "spender"
 _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
@@ -37,14 +37,14 @@ def _amount(text: str) -> int | None:
 @password_option
 @command
 async def send(context: Context, address: str, amount: str, coin: bool, yes: bool, password_stdin: bool) -> None:
-    """Send AMOUNT tokens, or “all”, from the wallet to ADDRESS; “operator” as ADDRESS is this machine's."""
+    """Send AMOUNT tokens, or “all”, from the wallet to ADDRESS; or to this machine's “operator” or “spender”."""
     from depin_desktop.chain.addresses import parse_address
 
     wanted = _amount(amount)
-    known = None if address == "operator" else parse_address(address)
+    known = None if address in (OPERATOR, SPENDER) else parse_address(address)
 
     async def look(owner: Owner) -> Step:
-        to = known or owner.operator
+        to = known or (owner.operator if address == OPERATOR else owner.spender)
         return await (owner.send_coin(to, wanted) if coin else owner.send(to, wanted))
 
     await _do(context, look, yes, password_stdin)

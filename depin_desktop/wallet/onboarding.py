@@ -17,6 +17,7 @@ from depin_desktop.core.units import BASE_UNITS_PER_TOKEN, format_tokens
 from depin_desktop.wallet import hotkeys
 from depin_desktop.wallet.faucet_client import ask_faucet
 from depin_desktop.wallet.joining import join
+from depin_desktop.wallet.permits import with_permit
 from depin_desktop.wallet.vault import Cost, Vault
 
 SPENDING_BUDGET = 50_000 * BASE_UNITS_PER_TOKEN
@@ -143,9 +144,7 @@ async def _register(chain: Chain, owner: LocalAccount, database: Database, opera
                 await sender.send(chain.registry.set_node(node_id), purpose="onboarding")
             return
         stake = chain.network.min_stake
-        registry = chain.network.addresses.registry
-        if await chain.token.allowance(owner.address, registry) < stake:
-            await sender.send(chain.token.approve(registry, stake), purpose="onboarding")
-        await sender.send(chain.registry.register(operator, owner.address, node_id, stake), purpose="onboarding")
+        register = chain.registry.register(operator, owner.address, node_id, stake)
+        await sender.send(await with_permit(chain, owner, stake, register), purpose="onboarding")
     finally:
         await sender.stop()

@@ -26,9 +26,9 @@ from depin_desktop.core.home import Home
 from depin_desktop.core.units import format_tokens
 from depin_desktop.wallet import hotkeys
 from depin_desktop.wallet.joining import joined_network
+from depin_desktop.wallet.permits import SIGNED_FOR_S, with_permit
 from depin_desktop.wallet.vault import Vault
 
-SIGNED_FOR_S = 3600
 COIN_TRANSFER_GAS = 21_000
 NOBODY = "0x" + "0" * 40
 
@@ -66,7 +66,8 @@ class Owner:
     """The owner's account on its network, unlocked. Keep it only as long as it is needed; `open_owner` makes it.
 
     Args:
-        operator, spender: the home's hot keys; only the spender's is used, to give its budget back.
+        operator: the operator's address.
+        spender: the spender's key, which is used to give its budget back.
     """
 
     def __init__(self, chain: Chain, account: LocalAccount, sender: Sender, operator: str, spender: Signer) -> None:
@@ -76,6 +77,11 @@ class Owner:
         self._account = account
         self._sender = sender
         self._spender = spender
+
+    @property
+    def spender(self) -> str:
+        """The address that holds the spending budget."""
+        return self._spender.address
 
     async def send(self, to: str, amount: int | None) -> Step:
         """Tokens to an address; all of them where `amount` is None.
@@ -138,14 +144,9 @@ class Owner:
         Raises:
             UserFacingError: the wallet holds too little, or provides nothing.
         """
-        chain, registry = self.chain, self.chain.registry
         await self._provider()
-        amount = self._within(amount, await chain.token.balance_of(self.address), "wallet")
-        nonce, now = await asyncio.gather(chain.token.nonces(self.address), chain.now())
-        until = now + SIGNED_FOR_S
-        signed = typed_data.sign_permit(self._account, chain.network, registry.address, amount, nonce, until)
-        permit = registry.permit(amount, until, signed[64], signed[:32], signed[32:64])
-        call = registry.multicall([permit, registry.stake(amount)])
+        amount = self._within(amount, await self.chain.token.balance_of(self.address), "wallet")
+        call = await with_permit(self.chain, self._account, amount, self.chain.registry.stake(amount))
         return await self._step(call, "stake", f"Stake {self._tokens(amount)}", amount)
 
     async def thaws(self) -> tuple[Thaw, ...]:

@@ -164,6 +164,30 @@ async def test_one_bad_voucher_does_not_hold_up_the_others(
     assert shop.paywall.pending() == 1002
 
 
+async def test_more_channels_than_fit_into_one_transaction_are_claimed_in_few_and_a_bad_one_costs_no_gas(
+    forger: Forger, shop: Shop, chain: Chain
+) -> None:
+    for number in range(45):
+        config = forger.config(salt=number.to_bytes(32, "big"))
+        payment = forger.payment(config, forger.voucher(config, 100), 100, await forger.deposit(config, 1000))
+        assert await forger.send(payment, 100) == (200, None)
+    store = shop.paywall.store
+    bad = sorted(store.channels)[7]
+    good = store.channels[bad]
+    store.channels[bad] = type(good)(**{**good.__dict__, "signature": bytes(64) + b"\x1b"})
+    used = await sent_by(chain, shop)
+    assert await shop.paywall.claim() == 4400
+    assert await sent_by(chain, shop) - used <= 7  # 5 of the second batch; of the first 20, 10, … down to the bad one
+    failed = await store._database.rows("SELECT * FROM sender_transactions WHERE state != 'mined'")
+    assert failed == []  # what the chain would refuse is found out without sending it
+    assert await shop.paywall.settle() == 4400
+    assert shop.paywall.pending() == 100
+
+
+async def sent_by(chain: Chain, shop: Shop) -> int:
+    return int(await chain.rpc.request("eth_getTransactionCount", shop.operator.address, "latest"), 16)
+
+
 async def test_claims_run_together_pay_once(
     network: Network, tmp_path: Path, shop: Shop, chain: Chain, new_account
 ) -> None:

@@ -230,15 +230,12 @@ async def test_no_command_shows_password_words_or_keys(home: Home) -> None:
     secrets = [PASSWORD, words, hotkeys.operator(home).key.hex(), hotkeys.spender(home).key.hex()]
     runs = [
         await depin(home, "wallet", "--json"),
-        await depin(home, "wallet", "history"),
         await depin(home, "wallet", "stake", "1", "--yes", "--password-stdin"),
-        await depin(home, "wallet", "unstake", "--yes", "--password-stdin"),
-        await depin(home, "wallet", "budget", "400", "--yes", "--password-stdin"),
         await depin(home, "wallet", "stake", "999999999", "--yes", "--password-stdin"),
         await depin(home, "wallet", "backup", "--password-stdin", stdin="wrong password\n"),
         await depin(home, "wallet", "unlock", "--password-stdin"),
     ]
-    assert [run.returncode for run in runs[:5]] == [0] * 5
+    assert [run.returncode for run in runs[:2]] == [0] * 2
     for run in runs:
         said = run.stdout + run.stderr
         assert "Traceback" not in said
