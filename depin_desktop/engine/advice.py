@@ -7,8 +7,10 @@ from depin_desktop.api.models import FolderState, StorageStatus
 _TROUBLED = {FolderState.MISSING, FolderState.READ_ONLY, FolderState.FOREIGN, FolderState.SLOW}
 
 
-def advice(storage: StorageStatus, *, backed_up: bool, registered: bool, private: bool) -> tuple[str, ...]:
-    """Sentences for *Home*."""
+def advice(
+    storage: StorageStatus, *, computing: bool, backed_up: bool, registered: bool, private: bool
+) -> tuple[str, ...]:
+    """Sentences for *Home*; `computing` says whether computing power is shared."""
     sentences = [
         f"{folder.path} is {folder.state.value}: {folder.detail}".rstrip(": ")
         for folder in storage.folders
@@ -16,8 +18,8 @@ def advice(storage: StorageStatus, *, backed_up: bool, registered: bool, private
     ]
     if not registered:
         sentences.append("This provider is not registered yet, so nobody can buy from it.")
-    if not storage.folders:
-        sentences.append("Nothing is shared yet. Choose a folder and a size to begin to earn.")
+    if not storage.folders and not computing:
+        sentences.append("Nothing is shared yet. Share a folder or computing power to begin to earn.")
     if not backed_up and not private:
         sentences.append("Your wallet is not backed up. Twelve words on paper are the only way back.")
     return tuple(sentences)

@@ -190,7 +190,13 @@ class Engine:
             pending=figures.pending,
             earnings=figures.points,
             activity=self.activity.newest(),
-            advice=advice(storage, backed_up=self.keys.backed_up, registered=registered, private=network.private),
+            advice=advice(
+                storage,
+                computing=self.compute_service.choices.shared,
+                backed_up=self.keys.backed_up,
+                registered=registered,
+                private=network.private,
+            ),
         )
 
     def storage(self) -> StorageStatus:

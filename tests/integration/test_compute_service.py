@@ -22,7 +22,7 @@ from depin_desktop.net.identity import Identity
 from depin_desktop.net.peer import Peer
 from depin_desktop.net.work_receipts import JOB_HEADER, MORE_EVENT, parameters_hash, text_input_hash
 from depin_desktop.payments import headers as wire
-from depin_desktop.services.compute import policy
+from depin_desktop.services.compute import delivery, policy
 from depin_desktop.services.compute.runtimes.base import Usage, WorkKind
 
 from .compute_market import Buyer, Vendor, buyer, new_home, vendor
@@ -338,8 +338,6 @@ async def test_jobs_and_choices_survive_a_restart(
 async def test_a_slow_reader_is_given_up_and_others_are_served_meanwhile(
     seller: Vendor, customer: Buyer, reset: None, metronome: Metronome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from depin_desktop.services.compute import delivery
-
     monkeypatch.setattr(delivery, "TAKE_WITHIN_S", 0.3)
     response = await customer.open(CHAT, chat(10**6, stream=True))
     response.connection.protocol.pause_reading()  # type: ignore[union-attr]
@@ -424,3 +422,23 @@ async def test_what_strangers_send_is_bounded_in_all_and_for_each_node(
     assert (await customer.ask(CHAT, chat(5))).status == 200
     assert bodies._held.total() == 0
     await peer.close()
+
+
+async def test_a_long_silence_before_the_first_word_is_filled_with_signs_of_life(
+    seller: Vendor, customer: Buyer, reset: None, metronome: Metronome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "BEAT_S", 0.05)
+    metronome.go_on.clear()
+    response = await customer.open(CHAT, chat(5, stream=True))
+    assert (await response.content.readany()).startswith(b": working")
+    metronome.go_on.set()
+    answer = await customer.read(response)
+    assert answer.text == "0 1 2 3 4 "
+    answer.check(seller)
+    metronome.fail = "bad-input"
+    metronome.go_on.clear()
+    response = await customer.open(CHAT, chat(5, stream=True))
+    metronome.go_on.set()
+    answer = await customer.read(response)
+    assert (answer.receipt, answer.charged) == (None, None)  # it has cost nothing
+    assert b'"code": "bad-input"' in answer.data

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -17,6 +18,7 @@ from depin_desktop.services.compute.runtimes.base import Chunk, WorkKind
 
 TAKE_WITHIN_S = 30.0
 """How long a customer may leave a part of a stream untaken; its slot is for others then."""
+BEAT_S = 15.0
 _BYTES = (WorkKind.ONNX, WorkKind.WASM)
 
 
@@ -61,6 +63,8 @@ class Stream:
         self._run = run
         self._hash = hashlib.sha256()
         self._response: web.StreamResponse | None = None
+        self._beginning = asyncio.Lock()
+        self._working = True
         self._asked = False
 
     @property
@@ -69,8 +73,9 @@ class Stream:
 
     async def take(self, chunk: Chunk) -> None:
         run = self._run
-        if self._response is None:
-            self._response = await self._begin()
+        if self._working:
+            self._working = False
+            await self._begin()
         await self._send(chunk.data)
         run.took(chunk.usage)
         if not run.delivered:
@@ -90,11 +95,26 @@ class Stream:
         if not run.wants_more():
             self._asked = False
 
-    async def _begin(self) -> web.StreamResponse:
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", JOB_HEADER: self._run.id}
-        response = web.StreamResponse(headers=headers)
-        await response.prepare(self._request)
-        return response
+    async def _begin(self) -> None:
+        async with self._beginning:
+            if self._response is None:
+                headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", JOB_HEADER: self._run.id}
+                response = web.StreamResponse(headers=headers)
+                await response.prepare(self._request)
+                self._response = response
+
+    async def beat(self) -> None:
+        """Shows signs of life until the first part is there: reading a long prompt takes longer than silence is borne.
+
+        To be cancelled when the work ends; who leaves is noticed elsewhere.
+        """
+        with suppress(ConnectionError):
+            while True:
+                await asyncio.sleep(BEAT_S)
+                if not self._working:
+                    return
+                await self._begin()
+                await self._write(b": working\n\n")
 
     async def _send(self, data: bytes) -> None:
         frame = b"data: " + data + b"\n\n"
@@ -118,7 +138,7 @@ class Stream:
 
     async def finish(self, receipt: Mapping[str, Any], payment: Mapping[str, str]) -> web.StreamResponse:
         assert self._response is not None
-        end = _event(_compact(receipt).encode(), RECEIPT_EVENT)
+        end = _event(_compact(receipt).encode(), RECEIPT_EVENT) if receipt else b""
         if paid := payment.get(wire.PAYMENT_RESPONSE):
             end += _event(paid.encode(), PAYMENT_EVENT)
         await self._write(end + b"data: [DONE]\n\n")

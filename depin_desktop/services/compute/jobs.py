@@ -20,6 +20,7 @@ from aiohttp import web
 from depin_desktop.api.compute import JobOutcome, JobStatus
 from depin_desktop.controls.allowance import Allowance
 from depin_desktop.core.errors import UserFacingError
+from depin_desktop.core.tasks import Tasks
 from depin_desktop.net.http import on_lost
 from depin_desktop.net.work_receipts import WorkReceipt, WorkUsage, sign_receipt
 from depin_desktop.payments.holds import Hold
@@ -95,6 +96,7 @@ class Jobs:
         self._changed = changed
         self._ended = ended
         self._runs: dict[str, Run] = {}
+        self._tasks = Tasks("compute/jobs")
         self.all_ended = asyncio.Event()
         self.all_ended.set()
 
@@ -154,6 +156,7 @@ class Jobs:
             if failed.usage != Usage():
                 run.usage = failed.usage
             run.end(JobOutcome.FAILED, failed.message, failed.code)
+            run.notes = failed.log
         except Stopped:
             pass  # whoever stopped it has said why
         except ConnectionError:
@@ -167,6 +170,14 @@ class Jobs:
         return await self._settle(request, run, delivery, busy, cancelled)
 
     async def _run(self, run: Run, place: Place, delivery: Stream | Whole) -> None:
+        beating = self._tasks.spawn("beat", delivery.beat()) if isinstance(delivery, Stream) else None
+        try:
+            await self._do(run, place, delivery)
+        finally:
+            if beating is not None:
+                beating.cancel()
+
+    async def _do(self, run: Run, place: Place, delivery: Stream | Whole) -> None:
         order = run.order
         if order.kind is not WorkKind.WASM:
             job = Job(run.id, order.kind, place.model.sha256, order.body, order.payload)

@@ -29,6 +29,7 @@ class Run:
         usage: what the job took so far, as far as that is known.
         delivered: whether the customer was sent anything of the answer.
         due: base units of the voucher that a stream needs next.
+        notes: what a worker has said, for the owner alone.
     """
 
     def __init__(self, identity: str, order: Order, served: ServedModel, prices: policy.Prices, hold: Hold) -> None:
@@ -40,6 +41,7 @@ class Run:
         self.usage = Usage()
         self.outcome = JobOutcome.WAITING
         self.why = ""
+        self.notes = ""
         self.failure = ""
         self.delivered = False
         self.queued_at = time.time()
@@ -192,4 +194,4 @@ class Run:
             lines.append(f"waited {self.started_at - self.queued_at:.2f} s")
             if self.ended_at is not None:
                 lines.append(f"ran {self.ended_at - self.started_at:.2f} s with {self.served.engine}")
-        return "\n".join([*lines, *([self.why] if self.why else [])])
+        return "\n".join([*lines, *(said for said in (self.notes, self.why) if said)])
