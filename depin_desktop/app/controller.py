@@ -157,6 +157,21 @@ class Controller(QObject):
         dialog.finished.connect(lambda: self.refresh())
         self._open(dialog)
 
+    def set_budget(self) -> None:
+        wallet = self.link.known.wallet
+        if wallet is None:
+            return
+        from depin_desktop.app.budget import BudgetDialog
+
+        dialog = BudgetDialog(self._window, self.link.home, self.jobs, wallet, self.link.known.symbol)
+        dialog.was_set.connect(self._budget_set)
+        self._open(dialog)
+
+    def _budget_set(self, amount: str) -> None:
+        text = tr("This machine may spend {amount} {symbol} now.", amount=amount, symbol=self.link.known.symbol)
+        self._toasts.say(text, tone="accent")
+        self.refresh()
+
     def history(self) -> tuple[HistoryEntry, ...]:
         return self.link.known.history or ()
 

@@ -352,3 +352,20 @@ def test_an_address_is_grouped_without_losing_a_digit() -> None:
 def test_a_text_with_braces_from_outside_does_not_break_a_sentence() -> None:
     known = samples.live(link=replace(samples.offline().link, detail="{odd} %s"))
     assert "{odd} %s" in (common.link_notice(known.link, NOW) or common.Notice("", "")).sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "tone", "told"),
+    [
+        ("", "muted", "Write how much"),
+        ("much", "warning", "is not an amount"),
+        ("25", "muted", "holds now"),
+        ("30", "text", "5.00 DPN move from your wallet"),
+        ("5.5", "text", "19.50 DPN move from this machine’s budget"),
+        ("5000", "warning", "only 1\u2009310.42 DPN"),
+    ],
+)
+def test_what_a_budget_moves_is_said_before_it_is_signed(text: str, tone: str, told: str) -> None:
+    words = wallet.budget_move(text, samples.wallet(), "DPN")
+    assert words.tone == tone
+    assert told in words.text

@@ -13,12 +13,13 @@ from typing import Any
 import psutil
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from depin_desktop.api.client import EngineClient, EngineUnreachable
 from depin_desktop.api.endpoint import Endpoint
 from depin_desktop.app.backup import HIDDEN, BackupDialog
+from depin_desktop.app.budget import BudgetDialog
 from depin_desktop.app.cli_process import depin
 from depin_desktop.app.engine_link import EngineLink
 from depin_desktop.app.engine_process import EngineProcess
@@ -29,6 +30,8 @@ from depin_desktop.app.theme import Theme
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
 from depin_desktop.core.tasks import Tasks
+
+from . import samples
 
 ENGINE = """
 import asyncio, sys
@@ -202,3 +205,25 @@ async def test_the_app_leaves_an_engine_running_or_takes_it_along_as_told(make_h
     app.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(app.wait(), 30) == 0
     assert not engine.is_running()
+
+
+async def test_a_budget_that_cannot_be_signed_says_why_and_can_be_tried_again(
+    home: Home, theme: Theme, qtbot: QtBot
+) -> None:
+    """In a home without network and wallet the real command refuses, in its own words."""
+    jobs = Jobs(lambda problem: pytest.fail(str(problem)))
+    parent = QWidget()
+    dialog = BudgetDialog(parent, home, jobs, samples.wallet(), "DPN")
+    dialog.open()
+    dialog.amount.setText("30")
+    assert not dialog.accept_button.isEnabled(), "a password is missing"
+    dialog.password.setText("secret")
+    refused = future_of(dialog.refused)
+    qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
+    assert dialog.password.text() == "", "it is not kept"
+    assert "network.json" in await asyncio.wait_for(refused, 30)
+    assert dialog.problem.isVisible()
+    assert dialog.isVisible()
+    dialog.reject()
+    await jobs.close()
+    parent.deleteLater()

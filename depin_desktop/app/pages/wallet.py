@@ -22,6 +22,7 @@ from depin_desktop.app.words import grouped_address, tr
 
 WIDE_PX = 760
 MOST_ROWS = 4
+BUDGET = 1  # the place of the spending budget among the keys' amounts
 
 
 class WalletPage(Page):
@@ -32,7 +33,7 @@ class WalletPage(Page):
         self.head = PageHead(tr("Wallet"), facts_below=False)
         self.backup = Banner(wide=True)
         self.backup.pressed.connect(lambda _: actions.back_up())
-        self.money = MoneyCard()
+        self.money = MoneyCard(actions)
         self.receive = ReceiveCard(actions)
         self.history = HistoryCard(actions)
         self._top = QBoxLayout(QBoxLayout.Direction.LeftToRight)
@@ -61,6 +62,7 @@ class WalletPage(Page):
             )
         self.receive.copy.set_kind("plain" if backup is not None else "filled")  # one filled button a view
         self.money.show_money(view)
+        self.money.budget.setEnabled(view.known and known.link.live)
         self.receive.show_address(known.wallet.owner if known.wallet else "")
         self.history.show_history(known, now)
         self.show_away(known.wallet is not None and not known.link.live)
@@ -69,8 +71,10 @@ class WalletPage(Page):
 class MoneyCard(Card):
     """Balance large; what is on its way; what the keys of this machine hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, actions: Actions) -> None:
         super().__init__(spacing=12)
+        self.budget = Button(tr("Change…"), "link", name=tr("Change the spending budget"))
+        self.budget.clicked.connect(actions.set_budget)
         self.balance = Figure("number", "body")
         top = QVBoxLayout()
         top.setSpacing(0)
@@ -83,9 +87,12 @@ class MoneyCard(Card):
         for labels in (self.row, self.keys):
             grid = QGridLayout()
             grid.setHorizontalSpacing(GAP)
+            grid.setVerticalSpacing(2)
             for index, label in enumerate(labels):
                 grid.addWidget(label, 0, index)
                 grid.setColumnStretch(index, 1)
+            if labels is self.keys:
+                grid.addWidget(self.budget, 1, BUDGET, Qt.AlignmentFlag.AlignLeft)
             if labels is self.keys:
                 self.body.addStretch(1)
                 self.body.addWidget(Rule())

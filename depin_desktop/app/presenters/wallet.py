@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from depin_desktop.api.models import HistoryEntry, WalletStatus
 from depin_desktop.app.known import Known
 from depin_desktop.app.words import Words, age, exact_amount, full_time, short_address, signed_amount, tr, when
-from depin_desktop.core.units import format_tokens
+from depin_desktop.core.errors import UserFacingError
+from depin_desktop.core.units import format_tokens, parse_tokens
 
 LOW_GAS_WEI = 10**16
 COIN = "ETH"  # the chain's own coin, as every EVM tool names it
@@ -72,6 +73,31 @@ def _gas(name: str, wei: int, explanation: str) -> Amount:
     if low:
         tip += "\n" + tr("Low: send some {coin} to this address soon.", coin=COIN)
     return Amount(name, format_tokens(wei), COIN, tip, "warning" if low else "text")
+
+
+def plain_tokens(base_units: int) -> str:
+    """An amount as it is typed: every digit, no spaces."""
+    return exact_amount(base_units, "")
+
+
+def budget_move(text: str, wallet: WalletStatus, symbol: str) -> Words:
+    """What setting the spending budget to `text` moves; tone "text" where it can be done."""
+    if not text.strip():
+        return Words(tr("Write how much it may hold."), "muted")
+    try:
+        wanted = parse_tokens(text)
+    except UserFacingError as problem:
+        return Words(str(problem), "warning")
+    more = wanted - wallet.spending_balance
+    if more == 0:
+        return Words(tr("That is what it holds now."), "muted")
+    if more > wallet.balance:
+        have = format_tokens(wallet.balance)
+        return Words(tr("Your wallet has only {have} {symbol}.", have=have, symbol=symbol), "warning")
+    sentence = tr("{amount} {symbol} move from your wallet to this machine’s budget.")
+    if more < 0:
+        sentence = tr("{amount} {symbol} move from this machine’s budget back to your wallet.")
+    return Words(sentence.format(amount=format_tokens(abs(more)), symbol=symbol))
 
 
 def _as_of(wallet: WalletStatus, now: float) -> Words:
