@@ -130,6 +130,18 @@ def test_an_offer_fits_names_only_what_was_measured_and_each_thing_once(
     assert len(texts) == len(set(texts))
 
 
+def test_a_model_on_several_machines_is_offered_once_with_one_engine_and_the_slots_of_all_that_run_it() -> None:
+    here, there = model(WorkKind.ONNX, 1, 5.0), replace(model(WorkKind.ONNX, 1, 9.0), slots=2)
+    other = replace(model(WorkKind.ONNX, 1, 7.0), engine="another 2", slots=100)
+    offer = policy.offer_of([here, there, other], PRICES)
+    assert offer is not None
+    (one,) = offer.models
+    assert (one.engine, one.slots, one.rate) == (here.engine, 6, 9.0)
+    faster = policy.offer_of([here, there, replace(other, rate=10.0)], PRICES)
+    assert faster is not None
+    assert [(one.engine, one.slots) for one in faster.models] == [("another 2", 100)]
+
+
 FINE = ServiceFacts(
     shared=True, draining=False, paused="", connected=True, served=2, loading=False, problem="", running=0,
     last_job_at=None, now=1000.0,

@@ -89,11 +89,13 @@ class Floor:
         Raises:
             UserFacingError: nothing here does that ("unknown-model").
         """
-        places = [
-            Place(backend, model, self._lane(backend, model))
+        found = [
+            (backend, model)
             for backend in self._backends
             for model in _matching(order, [one for one in backend.served() if self._wanted(one.kind)])
         ]
+        engines = policy.of_one_engine([model for _, model in found])
+        places = [Place(backend, model, self._lane(backend, model)) for backend, model in found if model in engines]
         if not places:
             what = "WASM jobs" if order.kind is WorkKind.WASM else f"“{order.model}” for {order.kind.value}"
             raise UserFacingError(

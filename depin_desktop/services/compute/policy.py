@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from depin_desktop.api.compute import JobOutcome
@@ -153,7 +153,7 @@ def offer_of(models: Iterable[ServedModel], prices: Prices, *, limit: int = OFFE
 
     A model that chats is named once, although it completes too. None where there is nothing.
     """
-    measured = [model for model in models if model.rate > 0 and model.slots > 0]
+    measured = merged(model for model in models if model.rate > 0 and model.slots > 0)
     wasm = next((wasm_offer(model, prices) for model in measured if model.kind is WorkKind.WASM), None)
     chosen: list[ModelOffer] = []
     offer = ComputeOffer(wasm=wasm)
@@ -162,6 +162,32 @@ def offer_of(models: Iterable[ServedModel], prices: Prices, *, limit: int = OFFE
         if len(canonical_json(larger.model_dump(mode="json"))) <= limit:
             chosen, offer = list(larger.models), larger
     return offer if offer.models or offer.wasm else None
+
+
+def of_one_engine(models: Sequence[ServedModel]) -> list[ServedModel]:
+    """Without those that another engine serves faster: trust goes by engine, so a model must have one at a time."""
+    best: dict[tuple[str, str], ServedModel] = {}
+    for model in models:
+        known = best.get(_identity(model))
+        if known is None or model.rate > known.rate:
+            best[_identity(model)] = model
+    return [model for model in models if model.engine == best[_identity(model)].engine]
+
+
+def merged(models: Iterable[ServedModel]) -> list[ServedModel]:
+    """Each model once, with the slots of all machines that serve it with the same engine."""
+    found: dict[tuple[str, str], ServedModel] = {}
+    for model in of_one_engine(list(models)):
+        known = found.get(_identity(model))
+        if known is not None:
+            more = known.slots + model.slots
+            model = replace(model if model.rate > known.rate else known, slots=more)
+        found[_identity(model)] = model
+    return list(found.values())
+
+
+def _identity(model: ServedModel) -> tuple[str, str]:
+    return model.kind.value, model.sha256
 
 
 def _texts_once(models: Sequence[ServedModel]) -> list[ServedModel]:
