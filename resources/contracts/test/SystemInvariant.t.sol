@@ -16,7 +16,9 @@ contract SystemActors is World {
     uint256 private constant SETS = 2;
 
     bytes32[SETS] public ids;
+    uint64[SETS] private _opened; // period
     uint256[][SETS] private _sizes; // leaves by piece
+    uint256 public closedPaid; // by sets whose place was taken
     mapping(bytes32 setId => mapping(uint64 period => bool)) private _paid;
     mapping(bytes32 setId => mapping(uint64 piece => uint64)) private _goneFrom; // period + 1
     uint256 private _salt;
@@ -63,7 +65,8 @@ contract SystemActors is World {
     function doRequest(uint128 amount) external {
         IProviderRegistry.Provider memory p = registry.provider(provider);
         if (p.stake == p.thawing || registry.thaws(provider).length == 16) return;
-        amount = uint128(bound(amount, 1, p.stake - p.thawing));
+        uint128 free = p.stake - p.thawing;
+        amount = amount % 3 == 0 ? free : uint128(bound(amount, 1, free)); // often all: then a slash eats into what thaws
         vm.prank(p.owner);
         registry.requestUnstake(amount);
         _requests.push([uint256(amount), block.timestamp]);
@@ -192,11 +195,29 @@ contract SystemActors is World {
             storagePaid += deals.owed(provider);
             deals.terminate(id, signTerminate(id));
         }
+        if (chance % 16 == 1 && !ended(id)) {
+            uint64 proven = deals.dataSet(id).lastProven;
+            bool idle = period() >= 30 + (proven > _opened[i % SETS] ? proven : _opened[i % SETS]);
+            if (!idle) vm.expectRevert();
+            deals.endInactive(id);
+        }
         uint128 escrow = deals.dataSet(id).escrow;
         if (ended(id) && escrow != 0) {
             deals.returnEscrow(id);
             returned += escrow;
         }
+    }
+
+    /// A new set in the place of one that is over and done with.
+    function doReopen(uint256 i) external {
+        i %= SETS;
+        IStorageDeals.DataSet memory old = deals.dataSet(ids[i]);
+        bool late = block.timestamp >= START + 365 days;
+        if (!ended(ids[i]) || old.escrow != 0 || late || !registry.isActive(provider)) return;
+        closedPaid += old.paid;
+        ids[i] = openSet(uint128(i + 1) * 1e9, keccak256(abi.encode(++_salt)));
+        _opened[i] = period();
+        delete _sizes[i];
     }
 
     // --- metered work ---
@@ -247,7 +268,8 @@ contract SystemActors is World {
     }
 
     function doWait(uint256 time) external {
-        vm.warp(block.timestamp + bound(time, 1, 2 * uint256(PERIOD)));
+        // Mostly a period or two, at times so long that stake has thawed and sets count as inactive.
+        vm.warp(block.timestamp + (time % 8 == 0 ? THAW + PERIOD : bound(time, 1, 2 * uint256(PERIOD))));
     }
 
     // --- what the invariants read ---
@@ -299,6 +321,7 @@ contract SystemActors is World {
 
     function paidOut() external view returns (uint256 payoutsHold, uint256 setsPaid, uint256 owed, uint256 workSettled) {
         payoutsHold = token.balanceOf(payouts[0]) + token.balanceOf(payouts[1]);
+        setsPaid = closedPaid;
         for (uint256 i = 0; i < SETS; ++i) {
             setsPaid += deals.dataSet(ids[i]).paid;
         }
@@ -321,7 +344,7 @@ contract SystemInvariantTest {
     }
 
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](18);
+        bytes4[] memory selectors = new bytes4[](19);
         selectors[0] = actors.doStake.selector;
         selectors[1] = actors.doRequest.selector;
         selectors[2] = actors.doUnstake.selector;
@@ -340,6 +363,7 @@ contract SystemInvariantTest {
         selectors[15] = actors.doRefund.selector;
         selectors[16] = actors.doEmit.selector;
         selectors[17] = actors.doWait.selector;
+        selectors[18] = actors.doReopen.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(actors), selectors);
     }
