@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from depin_desktop.core.home import Home
 from depin_desktop.engine.engine import Engine
 from depin_desktop.net.offers import NodeOffer
 from depin_desktop.services.compute.models import shipped_models
+from tests.unit.onnx_files import doubling_model
 
 from .compute_market import Buyer, buyer
 from .homes import CommandFailed, depin, depin_json
@@ -115,8 +117,11 @@ async def _ask(customer: Buyer, model: str) -> Any:
     return answer
 
 
-async def test_sharing_is_a_command_and_survives_a_restart(make_home: Any) -> None:
+async def test_sharing_is_a_command_and_survives_a_restart(make_home: Any, tmp_path: Path) -> None:
     home = await make_home()
+    file, pickle = tmp_path / "doubling.onnx", tmp_path / "model.pt"
+    file.write_bytes(doubling_model())
+    pickle.write_bytes(b"\x80\x04")
     async with running(home):
         said = await asyncio.to_thread(
             depin_json, "share", "compute", "--price-in", "2.5", "--no-chat", "--no-embeddings", home=home.root
@@ -124,6 +129,14 @@ async def test_sharing_is_a_command_and_survives_a_restart(make_home: Any) -> No
         assert ComputeStatus.model_validate(said).shared
         with pytest.raises(CommandFailed, match="OpenAI-compatible"):
             await asyncio.to_thread(depin, "share", "compute", "--upstream", "nonsense", home=home.root)
+        imported = await asyncio.to_thread(depin_json, "compute", "models", "import", str(file), home=home.root)
+        (sha256,) = (model["sha256"] for model in imported["models"] if model["kind"] == "onnx")
+        assert sha256 == hashlib.sha256(doubling_model()).hexdigest()
+        with pytest.raises(CommandFailed, match="pickle"):
+            await asyncio.to_thread(depin, "compute", "models", "import", str(pickle), home=home.root)
+        assert "doubling" in await asyncio.to_thread(depin, "compute", "models", "list", home=home.root)
+        text = await asyncio.to_thread(depin, "compute", "models", "remove", sha256[:12], home=home.root)
+        assert "doubling" not in text
         with pytest.raises(CommandFailed, match="no such model"):
             await asyncio.to_thread(depin, "compute", "models", "remove", "ab" * 32, home=home.root)
     async with running(home) as (_, client):
