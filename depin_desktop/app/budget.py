@@ -44,7 +44,8 @@ class BudgetDialog(Dialog):
         self.password.setEchoMode(QLineEdit.EchoMode.Password)
         self.problem = Text("", "secondary", "fault", wrap=True)
         self.problem.hide()
-        for widget in (self.amount, self.move_words, self.password, self.problem):
+        label = Text(tr("Budget in {symbol}", symbol=symbol), "secondary", "muted")
+        for widget in (label, self.amount, self.move_words, self.password, self.problem):
             self.column.addWidget(widget)
         self.add_close(tr("Cancel"))
         self.accept_button = self.add_button(tr("Set the budget"), "filled")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from PySide6.QtCore import QEvent, QSize, QTimer, QUrl, Signal
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QAction,
     QActionGroup,
@@ -138,7 +138,10 @@ class MainWindow(QMainWindow):
 
     def open_page(self, name: str) -> None:
         """Brings a page to the front."""
-        page = self.page(name)
+        page, focused = self.page(name), self.focusWidget()
+        if name != self.current and focused is not None and self.pages[self.current].isAncestorOf(focused):
+            # Else Qt gives the focus, and its ring, to whatever comes first on the new page.
+            self.sidebar.items[PAGES.index(name)].setFocus(Qt.FocusReason.OtherFocusReason)
         self.current = name
         self.sidebar.show_chosen(PAGES.index(name))
         self.stack.setCurrentWidget(page)

@@ -26,6 +26,8 @@ from depin_desktop.app.widgets.week import Week
 from depin_desktop.app.window import MainWindow
 from depin_desktop.core.home import Home
 from depin_desktop.core.tasks import Tasks
+from depin_desktop.presence import teller
+from depin_desktop.presence.seen import Seen
 
 from . import compute_samples as computing
 from . import samples
@@ -358,6 +360,28 @@ async def test_news_of_jobs_arrive(engine: SmallEngine, window: MainWindow) -> N
     fresh = computing.job(99, outcome=JobOutcome.RUNNING, queued_at=samples.NOW + 1)
     engine.publish("compute", computing.compute(jobs=(fresh, *computing.jobs())))
     await until(window._link, lambda known: known.compute is not None and known.compute.jobs[0] == fresh)
+
+
+class Desk:
+    """A desktop session in which somebody watches a film."""
+
+    def look(self) -> Seen:
+        return Seen(700.0, True, "player", 4711, "the test")
+
+    def close(self) -> None:
+        pass
+
+
+async def test_the_window_tells_the_engine_of_its_session(
+    engine: SmallEngine, home: Home, monkeypatch: pytest.MonkeyPatch, qapp: QApplication
+) -> None:
+    monkeypatch.setattr(teller, "this_session", Desk)
+    link, tasks = EngineLink(home, start_engine=False), Tasks("test")
+    tasks.spawn("link", link.run())
+    await until(link, lambda known: known.controls is not None and known.controls.idle_s == 700)
+    assert link.known.controls is not None
+    assert link.known.controls.reason == "player fills the screen."
+    await tasks.close()
 
 
 def test_an_engine_without_the_service_is_loading_for_ever_but_well(show: Show) -> None:

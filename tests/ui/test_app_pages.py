@@ -236,6 +236,14 @@ def test_pages_open_by_key(show: Show, qtbot: QtBot, key: Qt.Key, page: str) -> 
     assert window.sidebar.items[PAGES.index(page)].isChecked()
 
 
+def test_another_page_does_not_begin_with_a_ring_around_a_button(show: Show, qtbot: QtBot) -> None:
+    window = show(samples.live(), "storage")
+    window.activateWindow()
+    storage(window).add.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.keyClick(window, Qt.Key.Key_4, Qt.KeyboardModifier.ControlModifier)
+    assert window.focusWidget() is window.sidebar.items[PAGES.index("wallet")]
+
+
 def test_ctrl_f_goes_to_the_filter_and_ctrl_n_asks_for_a_folder(show: Show, qtbot: QtBot) -> None:
     window = show(samples.live())
     window.activateWindow()
