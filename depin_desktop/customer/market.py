@@ -42,19 +42,28 @@ class Seller:
 
 
 def sellers(
-    offers: Iterable[NodeOffer], chain_id: int, term_s: int, piece_bytes: int, total_bytes: int
+    offers: Iterable[NodeOffer],
+    chain_id: int,
+    term_s: int,
+    piece_bytes: int,
+    total_bytes: int,
+    held: Mapping[str, int] | None = None,
 ) -> list[Seller]:
     """Providers that can take pieces of `piece_bytes`, `total_bytes` in all, for `term_s`; the best first.
 
     The cheapest come first; among equals the emptier, so that the load spreads.
+
+    Args:
+        held: how many of these bytes some owners have already; they need room for the rest only.
     """
+    had = held or {}
     fit = [
         Seller(offer, offer.storage)
         for offer in offers
         if offer.chain_id == chain_id
         and offer.storage is not None
         and offer.storage.max_piece_bytes >= piece_bytes
-        and offer.storage.free_bytes >= total_bytes
+        and offer.storage.free_bytes >= total_bytes - had.get(offer.owner, 0)
         and offer.storage.min_term_s <= term_s
     ]
     return sorted(fit, key=lambda seller: (seller.terms.price_per_leaf_period, -seller.terms.free_bytes, seller.owner))
@@ -69,10 +78,16 @@ def too_few(found: int, wanted: int, offering: int, total_bytes: int) -> UserFac
             code="no-providers",
             status=503,
         )
+    what = f"take {format_size(total_bytes)} for so long"
+    if wanted > 1:
+        whom = f"{wanted} different providers are needed; only {found} of the {offering} that offer storage can {what}."
+    elif offering > 1:
+        whom = f"None of the {offering} providers that offer storage can {what}."
+    else:
+        whom = f"The only provider that offers storage cannot {what}."
     return UserFacingError(
-        f"{wanted} different providers are needed, but only {found} of the {offering} that offer storage can take"
-        f" {format_size(total_bytes)} for so long.",
-        "Use a code with fewer pieces, store less, or try again later.",
+        whom,
+        "Use a code with fewer pieces, store less, or try again later." if wanted > 1 else "Store less, or try later.",
         code="too-few-providers",
         status=503,
     )

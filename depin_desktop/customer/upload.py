@@ -28,6 +28,7 @@ from depin_desktop.customer.provider_client import ProviderClient, ProviderProbl
 from depin_desktop.customer.source import Piece, Source, sealed_piece
 from depin_desktop.customer.tools import OFFERS_TIMEOUT_S, Progress, Tools
 from depin_desktop.sealing import leaf_count
+from depin_desktop.sealing.merkle import LEAF
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,6 @@ class _Upload:
         self._count = segments_of(row.size, row.segment_bytes)
         self._wish = wish
         self._candidates: dict[str, Seller] = {}
-        self._look_again()
         self._failed: dict[str, UserFacingError] = {}
         self._resent: set[str] = set()
         self._slots: list[str] = []
@@ -82,6 +82,7 @@ class _Upload:
         self._whole = sum(self._geometry(at).share for at in range(self._count)) * row.total
         self._chain_s = 0.0
         self.progress: Progress | None = None
+        self._look_again()
 
     @classmethod
     async def prepare(
@@ -118,6 +119,7 @@ class _Upload:
         upload._slots = known
         upload._segments = await tools.catalogue.segments(row.id)
         upload._pieces = await tools.catalogue.pieces(row.id)
+        upload._look_again()
         for slot, owner in enumerate(known):
             if owner not in upload._candidates and not upload._is_placed(slot):
                 await upload._replace(slot, owner, gone(owner))
@@ -125,9 +127,12 @@ class _Upload:
         return upload
 
     def _look_again(self) -> None:
-        """Takes in who offers now; those whose terms are known already keep them."""
+        """Takes in who offers now; those whose terms are known already keep them; who has pieces needs less room."""
+        held: dict[str, int] = {}
+        for piece in self._pieces.values():
+            held[piece.owner] = held.get(piece.owner, 0) + piece.leaf_count * LEAF
         offers, chain_id = self._tools.market.offers().values(), self._tools.chain.network.chain_id
-        found = {seller.owner: seller for seller in sellers(offers, chain_id, *self._wish)}
+        found = {seller.owner: seller for seller in sellers(offers, chain_id, *self._wish, held)}
         self._candidates = found | self._candidates
 
     def _is_placed(self, slot: int) -> bool:
