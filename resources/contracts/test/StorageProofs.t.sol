@@ -237,6 +237,33 @@ contract StorageProofsTest is World {
         expectProofRefused(data, abi.encodePacked(IStorageDeals.BadProof.selector));
     }
 
+    /// Calldata reads as zeros beyond its end: a leaf that ends with zeros must be sent whole all the same.
+    function test_ZerosAtTheEndOfAProofAreNotLeftOut() public {
+        bytes memory leaf = bytes.concat(keccak256("short"), new bytes(224));
+        bytes32 tiny = openSet(PRICE, "tiny");
+        IStorageDeals.Piece[] memory added = new IStorageDeals.Piece[](1);
+        added[0] = IStorageDeals.Piece(sha256(leaf), 1);
+        addPieces(tiny, added);
+        toNextPeriod();
+        draw();
+        vm.expectRevert(abi.encodeWithSelector(IStorageDeals.BadProof.selector, tiny, 0));
+        proveAs(operator, bytes.concat(bytes16(tiny), keccak256("short")));
+        proveAs(operator, bytes.concat(bytes16(tiny), leaf));
+    }
+
+    function test_ProofsRunBesideOtherCallsInOneTransaction() public {
+        toNextPeriod();
+        toWindow();
+        vm.prevrandao("known");
+        deals.poke();
+        bytes[] memory calls = new bytes[](2);
+        calls[0] = bytes.concat(deals.prove.selector, bytes16(id), answer());
+        calls[1] = abi.encodeCall(deals.settle, (provider));
+        vm.prank(operator);
+        deals.multicall(calls);
+        vm.assertEq(token.balanceOf(payout), 24 * PRICE);
+    }
+
     function testFuzz_TrueLeavesInOtherPlacesDoNotPass(uint256 shift) public {
         shift = bound(shift, 1, 15);
         toNextPeriod();
