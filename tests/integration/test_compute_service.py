@@ -22,7 +22,7 @@ from depin_desktop.net.identity import Identity
 from depin_desktop.net.peer import Peer
 from depin_desktop.net.work_receipts import JOB_HEADER, MORE_EVENT, parameters_hash, text_input_hash
 from depin_desktop.payments import headers as wire
-from depin_desktop.services.compute import delivery, policy
+from depin_desktop.services.compute import delivery, jobs, policy
 from depin_desktop.services.compute.runtimes.base import Usage, WorkKind
 
 from .compute_market import Buyer, Vendor, buyer, new_home, vendor
@@ -442,3 +442,19 @@ async def test_a_long_silence_before_the_first_word_is_filled_with_signs_of_life
     answer = await customer.read(response)
     assert (answer.receipt, answer.charged) == (None, None)  # it has cost nothing
     assert b'"code": "bad-input"' in answer.data
+
+
+async def test_work_that_outlasts_its_voucher_is_given_and_its_owner_is_told(
+    seller: Vendor, customer: Buyer, reset: None, metronome: Metronome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "HOLD_S", 0.0)
+    metronome.go_on.clear()
+    asking = asyncio.create_task(customer.ask(CHAT, chat(5)))
+    await seller.until(lambda status: status.running == 1)
+    (run,) = seller.service.jobs._runs.values()
+    seller.paywall._holds.check_free(run.hold.channel.id)  # given up: other requests may use its channel
+    metronome.go_on.set()
+    answer = await asking
+    assert (answer.status, answer.receipt, answer.charged) == (200, None, None)
+    job = await seller.job(lambda job: job.id == answer.headers[JOB_HEADER] and job.ended_at is not None)
+    assert (job.earned, "not paid" in job.log) == (0, True)

@@ -31,8 +31,8 @@ class Delivery(Protocol):
     def output_hash(self) -> str:
         """SHA-256 (hex) of everything that was sent, or is about to be."""
 
-    async def finish(self, receipt: Mapping[str, Any], payment: Mapping[str, str]) -> web.StreamResponse:
-        """Receipt and payment, and the end."""
+    async def finish(self, receipt: Mapping[str, Any] | None, payment: Mapping[str, str]) -> web.StreamResponse:
+        """Receipt and payment, where there are any, and the end."""
 
 
 class Whole:
@@ -49,9 +49,11 @@ class Whole:
     def output_hash(self) -> str:
         return hashlib.sha256(self._data).hexdigest()
 
-    async def finish(self, receipt: Mapping[str, Any], payment: Mapping[str, str]) -> web.StreamResponse:
+    async def finish(self, receipt: Mapping[str, Any] | None, payment: Mapping[str, str]) -> web.StreamResponse:
         kind = "application/octet-stream" if self._run.order.kind in _BYTES else "application/json"
-        headers = {JOB_HEADER: self._run.id, RECEIPT_HEADER: _compact(receipt), **payment}
+        headers = {JOB_HEADER: self._run.id, **payment}
+        if receipt is not None:
+            headers[RECEIPT_HEADER] = _compact(receipt)
         return web.Response(body=self._data, content_type=kind, headers=headers)
 
 
@@ -136,9 +138,9 @@ class Stream:
         """Says in the stream itself why it ends early."""
         await self._send(json.dumps({"error": {"message": message, "code": code, "type": "provider_error"}}).encode())
 
-    async def finish(self, receipt: Mapping[str, Any], payment: Mapping[str, str]) -> web.StreamResponse:
+    async def finish(self, receipt: Mapping[str, Any] | None, payment: Mapping[str, str]) -> web.StreamResponse:
         assert self._response is not None
-        end = _event(_compact(receipt).encode(), RECEIPT_EVENT) if receipt else b""
+        end = _event(_compact(receipt).encode(), RECEIPT_EVENT) if receipt is not None else b""
         if paid := payment.get(wire.PAYMENT_RESPONSE):
             end += _event(paid.encode(), PAYMENT_EVENT)
         await self._write(end + b"data: [DONE]\n\n")

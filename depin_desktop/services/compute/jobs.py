@@ -208,7 +208,7 @@ class Jobs:
         if cancelled is not None:
             raise cancelled
         if run.outcome is JobOutcome.DONE or (isinstance(delivery, Stream) and delivery.begun):
-            return await delivery.finish(receipt or {}, paid)
+            return await delivery.finish(receipt, paid)
         raise WorkFailed(run, paid)
 
     async def _charge(self, run: Run, delivery: Stream | Whole) -> tuple[dict[str, str], dict[str, Any] | None]:
@@ -220,7 +220,12 @@ class Jobs:
         if not due:
             await run.hold.cancel()
             return {}, None
-        payment = await run.hold.charge(due)
+        try:
+            payment = await run.hold.charge(due)
+        except UserFacingError as error:  # it took longer than any voucher is held
+            log.warning("job %s is not paid: %s", run.id, error)
+            run.notes = f"{run.notes}\nnot paid: {error.message}".strip()
+            return {}, None
         run.earned = due
         return payment.headers, sign_receipt(self._receipt(run, delivery.output_hash(), due), self._provider.operator)
 
