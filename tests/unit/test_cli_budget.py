@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from depin_desktop.cli.budget import asking
+from depin_desktop.cli.budget import asking, up_to
 from depin_desktop.payments.payer import TopUp
 
 WISH = TopUp("0x" + "ab" * 20, 16 * 10**17, 10**18)
@@ -30,3 +30,10 @@ async def test_a_script_is_told_and_goes_on(capsys) -> None:
     told = capsys.readouterr()
     assert told.out == ""
     assert "Deposit 1.6" in told.err
+
+
+async def test_a_process_may_deposit_up_to_its_allowance_without_asking(capsys) -> None:
+    ask = up_to(2 * WISH.amount + 1).ask
+    assert ask is not None
+    assert [await ask(WISH) for _ in range(3)] == [True, True, False]
+    assert capsys.readouterr().err.count("Deposit 1.6") == 3
