@@ -236,7 +236,8 @@ def _prices(model: ModelStatus) -> str:
 
 
 def _job_row(job: JobStatus) -> tuple[str, ...]:
-    used = f"{job.fuel / 1e9:.2f} Gfuel" if job.fuel else f"{job.prompt_tokens}+{job.completion_tokens} tokens"
+    tokens = f"{job.prompt_tokens}+{job.completion_tokens} tokens"
+    used = {"wasm": f"{job.fuel / 1e9:.3g} Gfuel", "onnx": f"{job.seconds:.3g} s"}.get(job.kind, tokens)
     when = format_age(time.time() - job.queued_at)
     ended = job.log.splitlines()[-1] if job.log else ""
     return when, job.kind, job.model[:32], job.outcome.value, used, format_tokens(job.earned), job.customer, ended
