@@ -93,6 +93,7 @@ class ComputeService:
         self._shelf = shelf
         self._gpus = gpus
         self._earned = earned
+        self._told: Earned | None = None
         self._offer_changed = offer_changed
         self._clock = clock
         self._tasks = Tasks("compute")
@@ -333,7 +334,11 @@ class ComputeService:
         self._bus.publish(TOPIC, self.compute_status())
 
     async def _watch(self) -> None:
-        """Notices models that were measured, loaded or lost."""
+        """Notices models that were measured, loaded or lost, and what the ledger has booked since."""
+        earned = self._earned() if self._earned else None
+        if earned != self._told:
+            self._told = earned
+            self.touch()
         served = tuple(self.floor.served())
         if served != self._served:
             self._served = served
