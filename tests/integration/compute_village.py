@@ -228,7 +228,6 @@ class Seller:
 
     async def publish(self) -> None:
         """Leaves its offer with the hub."""
-        await self.hub.wait_for_offers(lambda _: self.hub.connected, 5)
         assert await self.hub.publish_offer(self.vendor.offer, self.vendor.operator)
 
     async def die(self) -> None:
@@ -244,24 +243,31 @@ class Seller:
 
 
 @contextlib.asynccontextmanager
-async def seller(home: Home, network: Network, puppet: Puppet | None = None) -> AsyncIterator[Seller]:
-    """One provider on the hub."""
-    puppet = puppet or Puppet()
-    await puppet.start()
+async def on_the_hub(opened: Vendor) -> AsyncIterator[Hub]:
+    """A provider's offer with the hub, while this lasts."""
 
     async def registered(*_: str) -> bool:
         return True
 
-    async with vendor(home, network, lambda _: [puppet]) as opened:
-        hub = Hub(network.hub_urls, chain_id=network.chain_id, is_registered=registered)
-        await hub.start()
-        made = Seller(opened, puppet, hub)
-        await made.publish()
-        try:
-            yield made
-        finally:
-            await hub.withdraw_offer(opened.owner)
-            await hub.stop()
+    network = opened.chain.network
+    hub = Hub(network.hub_urls, chain_id=network.chain_id, is_registered=registered)
+    await hub.start()
+    try:
+        await hub.wait_for_offers(lambda _: hub.connected, 5)
+        assert await hub.publish_offer(opened.offer, opened.operator)
+        yield hub
+    finally:
+        await hub.withdraw_offer(opened.owner)
+        await hub.stop()
+
+
+@contextlib.asynccontextmanager
+async def seller(home: Home, network: Network, puppet: Puppet | None = None) -> AsyncIterator[Seller]:
+    """One provider on the hub."""
+    puppet = puppet or Puppet()
+    await puppet.start()
+    async with vendor(home, network, lambda _: [puppet]) as opened, on_the_hub(opened) as hub:
+        yield Seller(opened, puppet, hub)
 
 
 # --- who buys --------------------------------------------------------------------------------------------------------
