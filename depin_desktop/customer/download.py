@@ -25,7 +25,7 @@ from depin_desktop.customer.buffers import Buffers
 from depin_desktop.customer.gathering import Gathering, lost
 from depin_desktop.customer.health import GOOD, Health
 from depin_desktop.customer.layout import Geometry, ShareSpan
-from depin_desktop.customer.lines import Lines
+from depin_desktop.customer.lines import NEXT_BYTES, Lines
 from depin_desktop.customer.locator import Locator
 from depin_desktop.customer.manifest import Manifest
 from depin_desktop.customer.reading import Feed, client_of, read_span
@@ -40,8 +40,6 @@ AHEAD = 64
 """A deposit covers so many segments at once; one for a whole very large file would tie up too much."""
 MAX_MANIFEST_BYTES = 1 << 26
 CHUNKS_AT_ONCE = 4
-NEXT_REQUEST_BYTES = 2 << 20
-"""With so much of a piece still to come the next one is asked for: its round trip then costs no time."""
 
 Answer = TypeVar("Answer")
 
@@ -329,7 +327,7 @@ class StoredPieces:
                     nonlocal left
                     left -= len(part)
                     self.arrived(len(part))
-                    if left <= NEXT_REQUEST_BYTES:
+                    if left <= NEXT_BYTES:
                         turn.over()
                     await feed(part)
 

@@ -10,6 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+NEXT_BYTES = 8 << 20
+"""With so much of a transfer still to come the next one begins: what it asks and pays beforehand then costs no time.
+
+Measured with 32 MiB pieces: from the request to the first byte 25 to 30 ms pass, in which a fast link moves 8 MiB.
+"""
+
 
 class Turn:
     """The right to use a provider's line; `over` passes it on, at the latest when the turn's context ends."""

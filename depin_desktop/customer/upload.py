@@ -20,7 +20,7 @@ from depin_desktop.customer.buffers import Buffers
 from depin_desktop.customer.catalogue import MANIFEST, PieceRow, SegmentRow, StoredFile, UploadRow
 from depin_desktop.customer.coding import check_code
 from depin_desktop.customer.layout import SEGMENT_BYTES, Geometry, segment_size, segments_of, share_bytes
-from depin_desktop.customer.lines import Lines
+from depin_desktop.customer.lines import NEXT_BYTES, Lines
 from depin_desktop.customer.locator import Locator
 from depin_desktop.customer.manifest import Manifest, Segment, manifest_bytes
 from depin_desktop.customer.market import Seller, gone, sellers, too_few
@@ -289,7 +289,7 @@ class _Upload:
                         nonlocal left
                         left -= sent
                         self._count_sent(sent)
-                        if left <= 0:
+                        if left <= NEXT_BYTES:
                             turn.over()
 
                     receipt = await self._client(owner).put(piece.root, piece.data, piece.leaf_count, count)
