@@ -245,7 +245,7 @@ class ComputeService:
                 paused="" if allowed.run else allowed.reason,
                 connected=self._paywall is not None,
                 served=sum(model.rate > 0 for model in served),
-                loading=any(model.rate == 0 for model in served),
+                loading=not self.floor.backends or any(model.rate == 0 for model in served),
                 problem=" ".join(problem for problem in problems if problem),
                 running=self.jobs.running,
                 last_job_at=self._books.last_job_at,
