@@ -20,7 +20,6 @@ from depin_desktop.services.compute.runtimes.frames import Decoder, Frame, Kind
 
 log = logging.getLogger(__name__)
 
-ENGINES = ("chat", "embed", "onnx", "wasm")
 _READ_BYTES = 1 << 20
 
 
@@ -112,10 +111,8 @@ def _load(setup: Any) -> Engine:
     limits.confine(
         memory_bytes=int(setup["memory_bytes"]), file_bytes=int(setup["file_bytes"]), lifeline=setup.get("lifeline")
     )
-    if setup["engine"] not in ENGINES:
-        raise Refused("crashed", f"There is no runtime “{setup['engine']}”.")
     try:
-        module = importlib.import_module(f"depin_desktop.services.compute.runtimes.{setup['engine']}")
+        module = importlib.import_module(setup["engine"])
     except ImportError as error:
         raise Refused("crashed", f"The runtime is not installed: {error}.") from error
     engine: Engine = module.load(setup["settings"])

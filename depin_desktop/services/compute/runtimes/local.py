@@ -52,20 +52,24 @@ class LocalBackend:
         models: what can be served; WASM customers bring their own modules.
         scratch: a folder for this backend alone; emptied at start.
         allowance: tells what may run now. Whoever is told of changes calls `release` when nothing may.
+        measuring: whether what has no rate yet is measured by itself.
     """
 
-    def __init__(self, models: Models, *, scratch: Path, allowance: Callable[[], Allowance]) -> None:
+    def __init__(
+        self, models: Models, *, scratch: Path, allowance: Callable[[], Allowance], measuring: bool = True
+    ) -> None:
         self.tend = Cycle("compute/tend", TEND_S, self._tend)
         self._models = models
         self._scratch = scratch
         self._allowance = allowance
+        self._measuring = measuring
         self._rates = Rates(models.folder / "rates.json")
         self._pools: dict[str, Pool] = {}
         self._problems: dict[str, tuple[float, str]] = {}
         self._unmeasurable: set[str] = set()
         self._numbers = itertools.count(1)
         self._watch = Watch(
-            lambda: [worker for pool in self._pools.values() for worker in pool.workers],
+            self.workers,
             memory_bytes=lambda: self._allowance().memory_bytes,
             threads=lambda: self._allowance().cpu_threads,
         )
@@ -143,6 +147,10 @@ class LocalBackend:
             return "The model needs more memory than you allow for computing."
         return ""
 
+    def workers(self) -> tuple[Worker, ...]:
+        """Every process there is."""
+        return tuple(worker for pool in self._pools.values() for worker in pool.workers)
+
     def loaded(self, sha256: str) -> bool:
         """Whether a model is in memory; of WASM, with an empty hash, whether a worker waits."""
         pool = self._pools.get(sha256 or _WASM)
@@ -159,9 +167,7 @@ class LocalBackend:
 
     async def run(self, job: Job) -> AsyncGenerator[Chunk, None]:
         """Does one job; see `base.Backend`."""
-        allowed = self._allowance()
-        if not allowed.run:
-            raise JobFailed("overloaded", allowed.reason or "This machine does not work now.")
+        allowed = self._allowed()
         pool = await self._pool(job)
         job, seconds = self._prepared(job, allowed)
         async with pool.lend() as worker:
@@ -170,10 +176,16 @@ class LocalBackend:
                 async for chunk in chunks:
                     yield chunk
 
+    def _allowed(self) -> Allowance:
+        allowed = self._allowance()
+        if not allowed.run:
+            raise JobFailed("overloaded", allowed.reason or "This machine does not work now.")
+        return allowed
+
     def _prepared(self, job: Job, allowed: Allowance) -> tuple[Job, float]:
         """The job with every limit set, and its seconds."""
         if job.kind is WorkKind.WASM:
-            return _with_wasm_limits(job)
+            return with_wasm_limits(job)
         if job.kind in (WorkKind.CHAT, WorkKind.COMPLETION):
             model = self._models.find(job.model)
             context = plans.context_tokens(model, allowed.memory_bytes) if model else 0
@@ -203,7 +215,7 @@ class LocalBackend:
     def _wasm_pool(self) -> Pool:
         pool = Pool(
             _WASM,
-            plan=lambda: plans.wasm_plan(self._allowance(), self._folder(_WASM)),
+            plan=lambda: plans.wasm_plan(self._allowed(), self._folder(_WASM)),
             most=lambda: plans.wasm_workers(self._allowance()),
             slots=1,
             started=lambda worker: None,
@@ -225,7 +237,7 @@ class LocalBackend:
 
         pool = Pool(
             model.name,
-            plan=lambda: plans.model_plan(model, self._allowance(), self._folder(model.kind.value)),
+            plan=lambda: plans.model_plan(model, self._allowed(), self._folder(model.kind.value)),
             most=lambda: 1,
             slots=plans.CHAT_SLOTS if model.kind is WorkKind.CHAT else 1,
             started=started,
@@ -266,7 +278,7 @@ class LocalBackend:
             if sha256 != _WASM and self._models.find(sha256) is None:
                 await pool.close()
                 del self._pools[sha256]
-        for served in self.served():
+        for served in self.served() if self._measuring else ():
             await self._measure(served)
 
     async def _measure(self, served: ServedModel) -> None:
@@ -287,7 +299,12 @@ class LocalBackend:
         await asyncio.to_thread(self._rates.put, name, engine, allowed.cpu_threads, rate)
 
 
-def _with_wasm_limits(job: Job) -> tuple[Job, float]:
+def with_wasm_limits(job: Job) -> tuple[Job, float]:
+    """A WASM job with every limit set, and its seconds.
+
+    Raises:
+        JobFailed: "bad-input": its limits are no numbers.
+    """
     body: dict[str, Any] = dict(job.body)
     try:
         fuel = min(int(body.get("fuel") or 10**10), plans.MAX_WASM_FUEL)

@@ -26,6 +26,7 @@ MAX_WASM_FUEL = 10**13
 WASM_BASE_BYTES = 512 * MIB
 WASM_FILE_BYTES = 64 * MIB
 ALL_LAYERS = 999
+_RUNTIMES = "depin_desktop.services.compute.runtimes"
 _ENGINES = {WorkKind.CHAT: "chat", WorkKind.EMBEDDING: "embed", WorkKind.ONNX: "onnx"}
 
 
@@ -67,7 +68,7 @@ def model_plan(model: Model, allowed: Allowance, folder: Path) -> Plan:
     elif model.tokenizer:
         settings["tokenizer"] = str(model.tokenizer.absolute())
     return Plan(
-        _ENGINES[model.kind],
+        f"{_RUNTIMES}.{_ENGINES[model.kind]}",
         settings,
         folder,
         threads,
@@ -82,7 +83,7 @@ def wasm_plan(allowed: Allowance, folder: Path) -> Plan:
     """A worker for WASM jobs; each is a process of its own with one job at a time."""
     memory = MAX_WASM_MEMORY_BYTES + WASM_BASE_BYTES
     return Plan(
-        "wasm",
+        f"{_RUNTIMES}.wasm",
         {},
         folder,
         max(1, allowed.cpu_threads),

@@ -43,9 +43,10 @@ class Pool:
         self._begun = begun
         self._started = started
         self._failed = failed
-        self._workers: dict[Worker, int] = {}  # with the number of jobs that each is lent to
+        self._workers: dict[Worker, int] = {}  # with the number of jobs that it is lent to
         self._starting: set[Worker] = set()
         self._waiting: list[asyncio.Future[None]] = []
+        self._closed = False
         self._tasks = Tasks(f"compute/{name}")
 
     @property
@@ -85,9 +86,15 @@ class Pool:
             if worker is not None:
                 self._workers[worker] += 1
                 return worker
+            if self._closed:
+                raise JobFailed("overloaded", "This machine does not work any more.")
             if len(self.workers) < max(1, self._most()):
                 # Whoever leaves meanwhile leaves a loaded worker to the next.
-                await asyncio.shield(self._tasks.spawn("start", self._start()))
+                worker = Worker(self._plan(), changed=self._wake)
+                self._starting.add(worker)
+                failure = await asyncio.shield(self._tasks.spawn("start", self._start(worker)))
+                if failure is not None:
+                    raise failure
                 continue
             waiting = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
@@ -97,9 +104,7 @@ class Pool:
         fits = [w for w, lent in self._workers.items() if w.usable and max(lent, w.running) < self.slots]
         return max(fits, key=lambda worker: worker.running, default=None)
 
-    async def _start(self) -> None:
-        worker = Worker(self._plan(), changed=self._wake)
-        self._starting.add(worker)
+    async def _start(self, worker: Worker) -> JobFailed | None:
         self._begun()
         try:
             await worker.start()
@@ -109,7 +114,9 @@ class Pool:
         except JobFailed as failure:
             if failure.code != "overloaded":
                 self._failed(failure)
-            raise
+            return failure
+        else:
+            return None
         finally:
             self._starting.discard(worker)
             self._wake()
@@ -136,5 +143,6 @@ class Pool:
 
     async def close(self) -> None:
         """Ends everything for good."""
+        self._closed = True
         await self.end()
         await self._tasks.close()

@@ -3,7 +3,8 @@
 A module sees WASI preview 1 with an empty private folder as "/", no network, no environment, standard input and output.
 Its clock is not the machine's: it starts at a fixed moment and moves with each reading, and its random numbers are
 drawn from the hash of module and input. What can still differ: time stamps of the files that it makes, how deep it may
-recurse before its stack ends, and whether it ends in time.
+recurse before its stack ends, and whether it ends in time. Of a run that was interrupted the engine tells the fuel only
+up to its last call of a function.
 """
 
 from __future__ import annotations

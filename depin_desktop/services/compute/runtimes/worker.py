@@ -21,7 +21,7 @@ from depin_desktop.services.compute.runtimes.frames import BadFrame, Decoder, Fr
 
 log = logging.getLogger(__name__)
 
-READY_TIMEOUT_S = 120.0
+READY_TIMEOUT_S = 300.0
 END_TIMEOUT_S = 5.0
 TAIL_BYTES = 4096
 _READ_BYTES = 1 << 18
@@ -34,7 +34,7 @@ class Plan:
     """How a worker is started.
 
     Attributes:
-        engine: the module of this folder that it loads.
+        engine: the module that it loads, in full; see `engine.Engine`.
         settings: what that module's `load` takes, beside the worker's private folder.
         folder: private to the worker: made for it and removed after it.
         threads: how many processors it may keep busy.
@@ -155,6 +155,8 @@ class Worker:
             "lifeline": inherited,
         }
         try:
+            if self._killed_for is not None:  # while there was no process yet
+                await self.kill()
             async with asyncio.timeout(READY_TIMEOUT_S):
                 await self._send(Frame(Kind.SETUP, meta=setup))
                 await asyncio.shield(self._ready)
@@ -167,10 +169,10 @@ class Worker:
 
     async def kill(self, why: JobFailed | None = None) -> None:
         """Ends the process and its children at once; running jobs fail with `why`."""
-        if self._process is None or self.ended.is_set():
-            return
         if self._killed_for is None:
             self._killed_for = why or JobFailed("crashed", "The worker was ended.")
+        if self._process is None or self.ended.is_set():
+            return  # `start` looks for itself
         await asyncio.to_thread(limits.kill, self._process.pid)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(END_TIMEOUT_S):
@@ -255,6 +257,8 @@ class Worker:
             self._tail = (self._tail + data)[-TAIL_BYTES:]
 
     def _take(self, frame: Frame) -> None:
+        if frame.kind in (Kind.READY, Kind.BROKEN) and self._ready.done():
+            raise BadFrame("it was ready already")
         if frame.kind is Kind.READY:
             self.about = frame.meta
             self._ready.set_result(None)
