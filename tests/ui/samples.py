@@ -10,23 +10,16 @@ from depin_desktop.api.models import (
     Activity,
     Cpu,
     DataSetStatus,
-    Disk,
     EarningsPoint,
     EngineStatus,
     FolderState,
-    Gpu,
-    Health,
     HistoryEntry,
     HubStatus,
-    Inventory,
-    Memory,
-    NetworkInterface,
     NetworkStatus,
     NodeStatus,
     ProbeProblem,
     ProofRecord,
     RatePoint,
-    Sensor,
     ServiceKind,
     ServiceState,
     ServiceStatus,
@@ -36,14 +29,11 @@ from depin_desktop.api.models import (
 )
 from depin_desktop.api.week import parse_spans
 from depin_desktop.app.known import Known, Link, Phase
-from depin_desktop.controls.observer import Sources
-from depin_desktop.controls.sessions import Idle
-from depin_desktop.hardware.gpus import GpuReading
 
 from . import compute_samples as computing
+from .machine_samples import GB, disk, inventory
 
 NOW = 1_763_840_460.0
-TB, GB = 10**12, 10**9
 TOKEN = 10**18
 OWNER = "0x8f3A12bC90eFa07D4b125E21c3a9D3f1B2c4E5d6"
 CUSTOMERS = (
@@ -264,73 +254,6 @@ def history(count: int = 24) -> tuple[HistoryEntry, ...]:
     )
 
 
-def inventory(**changes: object) -> Inventory:
-    base: dict[str, object] = {
-        "taken_at": NOW - 42,
-        "hostname": "kitchen",
-        "system": "Debian GNU/Linux 12",
-        "cpu": Cpu(
-            name="AMD Ryzen 7 7840U", cores=8, threads=16, frequency_mhz=3300, load_percent=12, sha_extensions=True
-        ),
-        "memory": Memory(total_bytes=32 * GB, available_bytes=19 * GB),
-        "disks": (
-            _disk("/", "/dev/nvme0n1p2", "ext4", 512, 201, model="Samsung 990 PRO", health=Health.OK),
-            _disk("/mnt/data", "/dev/sda1", "ext4", 2000, 720, model="WD Red SA500", health=Health.OK),
-            _disk("/media/backup", "/dev/sdb1", "exfat", 1000, 320, removable=True, temperature_c=41.0),
-        ),
-        "gpus": (
-            Gpu(
-                index=0,
-                uuid="GPU-1",
-                name="NVIDIA GeForce RTX 4070",
-                driver="550.90",
-                memory_total_bytes=12 * GB,
-                memory_used_bytes=int(1.4 * GB),
-                utilisation_percent=7,
-                temperature_c=46,
-                power_w=18,
-            ),
-        ),
-        "sensors": (
-            Sensor(kind="temperature", name="CPU", value=52.0, unit="°C", detail="k10temp"),
-            Sensor(kind="fan", name="Fan", value=1180.0, unit="rpm"),
-            Sensor(kind="gps", name="u-blox 8", detail="/dev/ttyACM0"),
-        ),
-        "interfaces": (
-            NetworkInterface(name="eth0", addresses=("192.0.2.14",), speed_mbit=1000),
-            NetworkInterface(name="wlan0", up=False),
-        ),
-    }
-    return Inventory(**(base | changes))  # type: ignore[arg-type]
-
-
-def sources() -> Sources:
-    """What the controls of that machine would read."""
-    return Sources(
-        cards=lambda: GpuReading(inventory().gpus),
-        set_power_limit=lambda uuid, watts: None,
-        temperature=lambda: 52.0,
-        battery=lambda: False,
-        others=lambda: 4.0,
-        running=lambda names: (),
-        idle=lambda: Idle(None, "no desktop app is open to tell"),
-        own_pids=frozenset[int],
-    )
-
-
-def _disk(mount: str, device: str, filesystem: str, total: int, free: int, **more: object) -> Disk:
-    base: dict[str, object] = {
-        "mount": mount,
-        "device": device,
-        "filesystem": filesystem,
-        "total_bytes": total * GB,
-        "free_bytes": free * GB,
-        "removable": False,
-        "read_only": False,
-    }
-    return Disk.model_validate(base | more)
-
-
 def live(**changes: object) -> Known:
     """All is well."""
     known = Known(
@@ -434,7 +357,7 @@ def long_names() -> Known:
     """Texts that do not fit."""
     path = "/media/anna/A very long volume name from the shop/Archive 2019–2025/Shared with the network/depin data"
     many = tuple(
-        _disk(f"/media/anna/A very long volume name {n}", f"/dev/sd{n}", "btrfs", 4000, 1234, model="Some " * 12)
+        disk(f"/media/anna/A very long volume name {n}", f"/dev/sd{n}", "btrfs", 4000, 1234, model="Some " * 12)
         for n in "cdefgh"
     )
     titles = Activity(

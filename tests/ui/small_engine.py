@@ -26,7 +26,7 @@ from depin_desktop.core.bus import EventBus, Subscription
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
 
-from . import compute_samples, samples
+from . import compute_samples, machine_samples, samples
 
 
 class SmallEngine:
@@ -43,7 +43,9 @@ class SmallEngine:
         self.now: EngineStatus = samples.status()
         self.storing: StorageStatus = samples.storage()
         self.owning: WalletStatus = samples.wallet()
-        self.controls = Controls(home.controls, self.bus, sharing=lambda: self.now.sharing, sources=samples.sources())
+        self.controls = Controls(
+            home.controls, self.bus, sharing=lambda: self.now.sharing, sources=machine_samples.sources()
+        )
         self.compute = SmallCompute(self)
         self.entries: tuple[HistoryEntry, ...] = samples.history(250)
 
