@@ -155,3 +155,17 @@ def test_the_engines_process_never_loads_what_only_workers_need() -> None:
     code = "import sys, depin_desktop.engine.engine; print(__import__('json').dumps(sorted(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not HEAVY & set(json.loads(said))
+
+
+async def test_a_list_of_machines_that_cannot_be_read_is_said_and_the_rest_goes_on(make_home: Any) -> None:
+    home = await make_home()
+    home.compute.mkdir()
+    (home.compute / "elsewhere.json").write_text("not a list")
+    async with running(home) as (engine, client):
+        with pytest.raises(UserFacingError, match="cannot be read"):
+            await client.share_compute(ShareCompute(upstreams=("http://127.0.0.1:9",)))
+        status = await client.share_compute(ShareCompute())
+        assert (status.service.state, "Move the file away" in status.service.reason) == ("fault", True)
+        (home.compute / "elsewhere.json").unlink()
+        await engine.compute_service.reload()
+        assert (await client.compute()).service.state != "fault"

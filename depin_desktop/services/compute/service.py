@@ -198,7 +198,10 @@ class ComputeService:
             await self._reload()
 
     async def _reload(self) -> None:
-        self._problem = await self.floor.use(await self._make_backends() if self._choices.shared else ())
+        try:
+            self._problem = await self.floor.use(await self._make_backends() if self._choices.shared else ())
+        except UserFacingError as error:  # what the owner has to mend; what works already goes on
+            self._problem = str(error)
         self.touch()
 
     @property

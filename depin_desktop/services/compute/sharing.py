@@ -105,6 +105,8 @@ class Sharing:
 
     async def _connect(self, request: ShareCompute) -> bool:
         """Connects exactly the machines that a request names; what it does not speak of stays."""
+        if request.upstreams is None and request.ray is None:
+            return False
         before = await asyncio.to_thread(elsewhere.load, self._file)
         after = before
         if request.upstreams is not None:
