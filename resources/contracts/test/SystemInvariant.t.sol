@@ -66,7 +66,7 @@ contract SystemActors is World {
         IProviderRegistry.Provider memory p = registry.provider(provider);
         if (p.stake == p.thawing || registry.thaws(provider).length == 16) return;
         uint128 free = p.stake - p.thawing;
-        amount = amount % 3 == 0 ? free : uint128(bound(amount, 1, free)); // often all: then a slash eats into what thaws
+        amount = luck(amount) % 3 == 0 ? free : uint128(bound(amount, 1, free)); // often all: then a slash eats into what thaws
         vm.prank(p.owner);
         registry.requestUnstake(amount);
         _requests.push([uint256(amount), block.timestamp]);
@@ -112,18 +112,17 @@ contract SystemActors is World {
     // --- storage ---
 
     function doFund(uint256 i, uint128 amount) external {
-        bytes32 id = ids[i % SETS];
-        if (ended(id)) return;
-        amount = uint128(bound(amount, 1, 200e9));
-        fundSet(id, amount, bytes32(++_salt));
-        funded += amount;
+        if (!ended(ids[i % SETS])) fundOne(i % SETS, uint128(bound(amount, 1, 200e9)));
     }
 
     function doAdd(uint256 i, uint256 leaves) external {
         i %= SETS;
         if (ended(ids[i]) || _sizes[i].length == 16 || !registry.isActive(provider)) return;
+        addOne(i, bound(leaves, 1, 9));
+    }
+
+    function addOne(uint256 i, uint256 leaves) private {
         IStorageDeals.Piece[] memory added = new IStorageDeals.Piece[](1);
-        leaves = bound(leaves, 1, 9);
         added[0] = Trees.piece(_sizes[i].length, leaves);
         uint64 first = deals.dataSet(ids[i]).pieceCount;
         bytes memory consent = signAdd(ids[i], first, added);
@@ -145,6 +144,12 @@ contract SystemActors is World {
     function doProve(uint256 i, uint256 lie) external {
         i %= SETS;
         bytes32 id = ids[i];
+        lie = luck(lie);
+        if (_sizes[i].length == 0 && !ended(id) && registry.isActive(provider)) {
+            addOne(i, 1 + lie % 9);
+            fundOne(i, uint128(1e9 * (1 + lie % 100)));
+            toNextPeriod();
+        }
         if (deals.seedOf(period()) == 0) {
             toWindow();
             deals.poke();
@@ -191,6 +196,7 @@ contract SystemActors is World {
 
     function doEnd(uint256 i, uint256 chance) external {
         bytes32 id = ids[i % SETS];
+        chance = luck(chance);
         if (chance % 16 == 0 && !ended(id) && deals.dataSet(id).endsAfter == type(uint64).max) {
             storagePaid += deals.owed(provider);
             deals.terminate(id, signTerminate(id));
@@ -269,7 +275,17 @@ contract SystemActors is World {
 
     function doWait(uint256 time) external {
         // Mostly a period or two, at times so long that stake has thawed and sets count as inactive.
-        vm.warp(block.timestamp + (time % 8 == 0 ? THAW + PERIOD : bound(time, 1, 2 * uint256(PERIOD))));
+        vm.warp(block.timestamp + (luck(time) % 8 == 0 ? THAW + PERIOD : bound(time, 1, 2 * uint256(PERIOD))));
+    }
+
+    function fundOne(uint256 i, uint128 amount) private {
+        fundSet(ids[i], amount, bytes32(++_salt));
+        funded += amount;
+    }
+
+    /// The fuzzer likes zeros and other round numbers; where a chance is meant, they are mixed.
+    function luck(uint256 value) private returns (uint256) {
+        return uint256(keccak256(abi.encode(value, ++_salt)));
     }
 
     // --- what the invariants read ---
