@@ -49,6 +49,11 @@ def checks_option(function: Any) -> Any:
     )(function)
 
 
+def printable(text: str) -> str:
+    """A stranger's words without what would steer a terminal."""
+    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
+
+
 def told(answer: Answer) -> str:
     """What an answer took, in a sentence."""
     return f"paid {format_tokens(answer.charged)} to {answer.provider[:10]}…, {answer.seconds:.1f} s"
@@ -82,15 +87,15 @@ async def chat(context: Context, text: str, **options: Any) -> None:
             reply = await _write(compute, messages, wish, options)
         else:
             reply = await compute.chat(messages, wish=wish, **options)
-            context.answer(reply, reply.text)
+            context.answer(reply, printable(reply.text))
         if stream or not context.as_json:
-            context.note(f"{reply.completion_tokens} tokens of {reply.model}, {told(reply)}")
+            context.note(f"{reply.completion_tokens} tokens of {printable(reply.model)}, {told(reply)}")
 
 
 async def _write(compute: Compute, messages: Any, wish: Any, options: dict[str, Any]) -> Reply:
     async with compute.stream(messages, wish=wish, **options) as parts:
         async for part in parts:
-            click.echo(part, nl=False)
+            click.echo(printable(part), nl=False)
         click.echo()
     assert parts.reply is not None  # the iteration above has ended
     return parts.reply
@@ -130,7 +135,15 @@ def _shown(model: OfferedModel) -> tuple[str, ...]:
     units = {"wasm": "fuel/s", "onnx": "runs/s"}
     context = str(model.context_tokens) if model.context_tokens else ""
     rate = f"{model.rate:.3g} {units.get(model.kind, 'tokens/s')}"
-    return (model.name, model.kind, str(model.providers), rate, price_of(model), context, model.sha256[:16])
+    return (
+        printable(model.name),
+        printable(model.kind),
+        str(model.providers),
+        rate,
+        price_of(model),
+        context,
+        model.sha256[:16],
+    )
 
 
 def price_of(model: OfferedModel) -> str:

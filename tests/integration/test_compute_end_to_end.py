@@ -11,6 +11,10 @@ import pytest
 import pytest_asyncio
 
 from depin_desktop.customer.compute.agreement import cosine
+from depin_desktop.customer.compute.asks import TextAsk
+from depin_desktop.customer.compute.checking import judged
+from depin_desktop.customer.compute.hosts import CHAT
+from depin_desktop.customer.compute.trust import Verdict
 from depin_desktop.customer.gateway.gateway import Gateway
 from depin_desktop.customer.session import Customer
 from depin_desktop.localnet.errands_policy import PRIMES, primes_below
@@ -78,6 +82,22 @@ async def test_a_real_chat_is_streamed_counted_and_paid(world) -> None:
     assert text == again.text
     assert 0 < chunks[-1].usage.completion_tokens == again.completion_tokens <= 24
     assert world.vendor.paywall.pending() > before + again.charged
+
+
+async def test_a_second_asking_of_a_real_chat_agrees_with_the_first_and_tells_likelihoods(world) -> None:
+    body = {"messages": [{"role": "user", "content": "Name three rivers."}], "max_tokens": 24, "temperature": 0}
+    ask = TextAsk.of(CHAT, {**body, "stream": True})
+    client = await world.buyer.compute.client()
+    async with client.stream(ask) as stream:
+        async for _ in stream:
+            pass
+        first = await stream.finish()
+    check = ask.checking(first.receipt.usage)
+    second = await client.run(check)
+    assert len(check.read(second.data).tokens) >= second.receipt.usage.completion_tokens - 1
+    assert judged(first, second) is Verdict.RIGHT
+    other = await client.run(TextAsk.of(CHAT, {**body, "messages": [{"role": "user", "content": "Name two cities."}]}))
+    assert judged(other, second) is Verdict.WRONG
 
 
 async def test_real_vectors_lie_near_each_other_where_texts_do(world) -> None:

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer.compute import sse
-from depin_desktop.customer.compute.agreement import Text, Token, break_tie, same_bytes, same_text, same_vectors
+from depin_desktop.customer.compute.agreement import (
+    Text,
+    Token,
+    break_tie,
+    overcounted,
+    same_bytes,
+    same_text,
+    same_vectors,
+)
 from depin_desktop.customer.compute.backoff import LONGEST_S, Backoff
 from depin_desktop.customer.compute.trust import REQUIRED_AGREEMENTS, SHUN_S, Standing, Verdict, must_check
 
@@ -95,45 +103,49 @@ def test_embeddings_are_compared_by_direction() -> None:
     assert same_vectors(first, _embedding([float("nan")] * 3, [0.0, 1.0, 0.0])) is WRONG
 
 
-def _check(*tokens: tuple[str, dict[str, float]], prompt: int = 20) -> Text:
+def _check(*tokens: tuple[str, dict[str, float]]) -> Text:
     made = tuple(Token(text, others.get(text, -0.1), others) for text, others in tokens)
-    return Text("".join(token.text for token in made), "stop", prompt, made)
+    return Text("".join(token.text for token in made), "stop", made)
 
 
 CHECK = _check(("The", {"The": -0.1}), (" sky", {" sky": -0.7, " sea": -0.8, " dog": -4.0}), (" is", {" is": -0.1}))
 
 
 def test_the_same_greedy_text_is_right() -> None:
-    assert same_text(Text("The sky is", prompt_tokens=20), CHECK, greedy=True) is RIGHT
+    assert same_text(Text("The sky is"), CHECK, greedy=True) is RIGHT
 
 
 def test_greedy_text_that_parts_at_a_near_tie_proves_nothing() -> None:
-    assert same_text(Text("The sea was", prompt_tokens=20), CHECK, greedy=True) is UNCLEAR
+    assert same_text(Text("The sea was"), CHECK, greedy=True) is UNCLEAR
 
 
 def test_greedy_text_that_parts_at_a_clear_choice_is_wrong() -> None:
-    assert same_text(Text("The dog is", prompt_tokens=20), CHECK, greedy=True) is WRONG
-    assert same_text(Text("Bananas", prompt_tokens=20), CHECK, greedy=True) is WRONG
-    assert same_text(Text("", prompt_tokens=20), CHECK, greedy=True) is WRONG
+    assert same_text(Text("The dog is"), CHECK, greedy=True) is WRONG
+    assert same_text(Text("Bananas"), CHECK, greedy=True) is WRONG
+    assert same_text(Text(""), CHECK, greedy=True) is WRONG
 
 
 def test_text_that_was_cut_short_is_wrong_unless_the_end_was_as_likely() -> None:
-    assert same_text(Text("The", prompt_tokens=20), CHECK, greedy=True) is WRONG
+    assert same_text(Text("The"), CHECK, greedy=True) is WRONG
     ending = _check(("The", {"The": -0.1}), (" sky", {" sky": -0.7, "<|im_end|>": -0.8}))
-    assert same_text(Text("The", prompt_tokens=20), ending, greedy=True) is UNCLEAR
+    assert same_text(Text("The"), ending, greedy=True) is UNCLEAR
 
 
 def test_sampled_text_is_wrong_only_where_it_was_impossible() -> None:
-    assert same_text(Text("The dog is", prompt_tokens=20), CHECK, greedy=False) is UNCLEAR
-    assert same_text(Text("The cat is", prompt_tokens=20), CHECK, greedy=False) is WRONG
+    assert same_text(Text("The dog is"), CHECK, greedy=False) is UNCLEAR
+    assert same_text(Text("The cat is"), CHECK, greedy=False) is WRONG
 
 
 def test_without_likelihoods_other_text_proves_nothing() -> None:
-    assert same_text(Text("The dog", prompt_tokens=20), Text("The sky", prompt_tokens=20), greedy=True) is UNCLEAR
+    assert same_text(Text("The dog"), Text("The sky"), greedy=True) is UNCLEAR
 
 
-def test_a_prompt_that_is_counted_longer_than_it_is_counts_as_wrong() -> None:
-    assert same_text(Text("The sky is", prompt_tokens=40), CHECK, greedy=True) is WRONG
+def test_a_prompt_that_is_counted_longer_than_it_is_is_noticed() -> None:
+    assert overcounted(40, 20)
+    assert not overcounted(24, 20)
+    assert not overcounted(1040, 1000)
+    assert overcounted(1060, 1000)
+    assert not overcounted(10, 20)
 
 
 def test_a_third_answer_breaks_ties() -> None:

@@ -17,7 +17,7 @@ import aiohttp
 from depin_desktop.chain.typed_data import Signer
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.tasks import Tasks
-from depin_desktop.customer.compute.agreement import break_tie
+from depin_desktop.customer.compute.agreement import break_tie, overcounted
 from depin_desktop.customer.compute.asks import Ask
 from depin_desktop.customer.compute.canaries import Canary, wasm_canary
 from depin_desktop.customer.compute.exchange import Delivered
@@ -110,7 +110,7 @@ class Checker:
         if second is None:
             await self._tell(answer, Verdict.UNCLEAR)
             return
-        verdict = answer.ask.compare(answer.data, second.data)
+        verdict = judged(answer, second)
         if verdict is Verdict.WRONG:
             await self._settle_between(answer, second, others)
             return
@@ -147,8 +147,7 @@ class Checker:
                 if not await self._try_canary(one):
                     await self._tell(one, Verdict.UNCLEAR)
             return
-        ask = answer.ask
-        first_is, second_is = break_tie(ask.compare(answer.data, third.data), ask.compare(second.data, third.data))
+        first_is, second_is = break_tie(judged(answer, third), judged(second, third))
         await self._tell(answer, first_is)
         await self._tell(second, second_is)
         if Verdict.RIGHT in (first_is, second_is):
@@ -196,3 +195,10 @@ class Checker:
                     await response.read()
         except (UserFacingError, aiohttp.ClientError, TimeoutError, ConnectionError):
             log.debug("%s could not be told of a check", answer.host.owner)
+
+
+def judged(answer: Delivered, check: Delivered) -> Verdict:
+    """Whether an answer, and what was charged for its question, stand up to a check of it."""
+    if overcounted(answer.receipt.usage.prompt_tokens, check.receipt.usage.prompt_tokens):
+        return Verdict.WRONG
+    return answer.ask.compare(answer.data, check.data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 
 import aiohttp
@@ -28,7 +29,9 @@ from depin_desktop.customer.compute.receipts import rate_of
 from depin_desktop.customer.compute.scores import Scores, Spent
 from depin_desktop.customer.compute.search import Search, Searcher
 from depin_desktop.customer.market import Market
+from depin_desktop.net.http import in_chunks
 from depin_desktop.net.offers import NodeOffer
+from depin_desktop.net.peer import STREAMS_PER_NODE
 from depin_desktop.payments.payer import Payer
 
 OFFERS_TIMEOUT_S = 5.0
@@ -37,6 +40,8 @@ GATHERING_S = 0.2
 LATECOMERS_S = 0.5
 FLUSH_S = 2.0
 CHECKS_GRACE_S = 8.0
+MOST_AT_ONE_PROVIDER = STREAMS_PER_NODE * 3 // 4
+"""The rest of the connections is left for what running streams need: payments for more."""
 
 _ANYBODY = Wish()
 
@@ -97,6 +102,7 @@ class ComputeClient:
         self._account = account
         self._searcher = Searcher(market.offers, scores, Backoff())
         self._tasks = Tasks("compute customer")
+        self._room: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(MOST_AT_ONE_PROVIDER))
         self._gathered = False
         self._flush = Cycle("scores", FLUSH_S, scores.flush)
         self.checker = Checker(
@@ -230,11 +236,12 @@ class ComputeClient:
     async def _exchange(self, ask: Ask, host: Host) -> AsyncIterator[Exchange]:
         session, customer = self._session(host.node), str(self._account.address)
         exchange = Exchange(self._payer, session, customer, host, ask, tasks=self._tasks)
-        with self._flying(host):
-            try:
-                yield exchange
-            finally:
-                await exchange.close()
+        async with self._room[host.owner]:
+            with self._flying(host):
+                try:
+                    yield exchange
+                finally:
+                    await exchange.close()
 
     @contextlib.contextmanager
     def _flying(self, host: Host) -> Iterator[None]:
@@ -249,8 +256,11 @@ class ComputeClient:
 
     async def _bring(self, ask: WasmAsk, host: Host) -> None:
         """Gives a provider the module that it has not got yet."""
+        session, length = self._session(host.node), {"Content-Length": str(len(ask.module))}
         try:
-            async with self._session(host.node).put(f"/compute/modules/{ask.model}", data=ask.module) as response:
+            async with session.put(
+                f"/compute/modules/{ask.model}", data=in_chunks(ask.module), headers=length
+            ) as response:
                 await response.read()
                 if response.status >= 400:
                     raise broken(host.owner, f"does not take the module (status {response.status})")

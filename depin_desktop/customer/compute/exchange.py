@@ -176,6 +176,10 @@ class Exchange:
                     yield block
                 if ended:
                     break
+        except AttemptFailed:
+            raise
+        except UserFacingError as error:  # an event without end
+            raise AttemptFailed(error, Fault.PROVIDER, charged=True) from error
         except _LOST as error:
             raise AttemptFailed(as_user_error(error, self.host.node.node_id), Fault.PROVIDER, charged=True) from error
         if self._stopped is not None:

@@ -1,4 +1,4 @@
-"""Reading what OpenAI's API answers: text, counts and likelihoods, whole or streamed."""
+"""Reading what OpenAI's API answers: text and likelihoods, whole or streamed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ def read_answer(body: bytes) -> Text:
         answer = json.loads(body)
         choice = answer["choices"][0]
         text = choice["message"]["content"] if "message" in choice else choice["text"]
-        usage = answer.get("usage") or {}
-        prompt = int(usage.get("prompt_tokens") or 0)
         tokens = _tokens(choice.get("logprobs") or {})
-        return Text(str(text or ""), str(choice.get("finish_reason") or ""), prompt, tokens)
+        return Text(str(text or ""), str(choice.get("finish_reason") or ""), tokens)
     except (KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("not an answer of a chat or completion") from error
 
@@ -34,20 +32,19 @@ def read_stream(events: Iterable[bytes]) -> Text:
     Raises:
         ValueError: they are no such stream.
     """
-    parts, finish, prompt = [], "", 0
+    parts, finish = [], ""
     for event in events:
         if not sse.is_plain(event) or sse.is_done(event):
             continue
         try:
             chunk = json.loads(sse.parse(event)[1])
-            prompt = int((chunk.get("usage") or {}).get("prompt_tokens") or prompt)
             for choice in chunk.get("choices") or ():
                 if choice.get("index", 0) == 0:
                     parts.append(delta_of(choice))
                     finish = str(choice.get("finish_reason") or finish)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError("not a stream of a chat or completion") from error
-    return Text("".join(parts), finish, prompt)
+    return Text("".join(parts), finish)
 
 
 def text_of(event: bytes) -> str:
