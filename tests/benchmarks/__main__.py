@@ -13,12 +13,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.benchmarks import (
     bench_chain,
+    bench_compute,
     bench_engine,
     bench_gas,
+    bench_gpu,
     bench_payments,
     bench_proving,
     bench_sealing,
     bench_storage,
+    bench_workers,
 )
 from tests.benchmarks.table import Row, markdown
 
@@ -58,6 +61,18 @@ async def _payments(chosen: argparse.Namespace) -> list[Row]:
     return await bench_payments.rows(chosen.requests)
 
 
+async def _compute(chosen: argparse.Namespace) -> list[Row]:
+    return await bench_compute.rows(chosen.rounds, chosen.idle_s)
+
+
+async def _workers(chosen: argparse.Namespace) -> list[Row]:
+    return await bench_workers.rows(chosen.requests)
+
+
+async def _gpu(chosen: argparse.Namespace) -> list[Row]:
+    return await bench_gpu.rows(chosen.rounds)
+
+
 async def _engine(chosen: argparse.Namespace) -> list[Row]:
     return await bench_engine.engine_rows(chosen.idle_s)
 
@@ -76,6 +91,9 @@ _SUBJECTS: dict[str, Callable[[argparse.Namespace], Awaitable[list[Row]]]] = {
     "gas": _gas,
     "chain": _chain,
     "payments": _payments,
+    "compute": _compute,
+    "workers": _workers,
+    "gpu": _gpu,
     "engine": _engine,
     "app": _app,
     "memory": _memory,
