@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
@@ -92,8 +91,8 @@ async def init(context: Context, network_file: Path | None, restore: bool, passw
             "Name one with --network FILE, or add one with `depin network add`.",
             code="no-network",
         )
-    password = await asyncio.to_thread(new_password, from_stdin=password_stdin)
-    words = await asyncio.to_thread(known_words, from_stdin=password_stdin) if restore else None
+    password = new_password(from_stdin=password_stdin)
+    words = known_words(from_stdin=password_stdin) if restore else None
     if words is not None and context.home.vault.exists():
         raise UserFacingError(
             "This home has a wallet, which is never replaced.",

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from depin_desktop.cli import asking
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
 
@@ -26,7 +27,7 @@ async def wallet_password(home: Home, *, from_stdin: bool) -> str:
     remembered = await asyncio.to_thread(_remembered, home)
     if remembered is not None:
         return remembered
-    return await asyncio.to_thread(click.prompt, "Password", hide_input=True, err=True)
+    return asking.hidden("Password")
 
 
 def _remembered(home: Home) -> str | None:
@@ -45,16 +46,16 @@ def new_password(*, from_stdin: bool) -> str:
     if from_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
-        password = click.prompt("Choose a password for the wallet", hide_input=True, confirmation_prompt=True, err=True)
+        password = asking.hidden("Choose a password for the wallet", twice=True)
     if len(password) < MIN_PASSWORD_LENGTH:
         raise UserFacingError(
             "The password is too short.", f"Use at least {MIN_PASSWORD_LENGTH} characters.", code="weak-password"
         )
-    return str(password)
+    return password
 
 
 def known_words(*, from_stdin: bool) -> str:
     """A wallet's twelve words, from a prompt that does not show them or the next line of standard input. Blocking."""
     if from_stdin:
         return sys.stdin.readline().strip()
-    return str(click.prompt("The twelve words", hide_input=True, err=True))
+    return asking.hidden("The twelve words")

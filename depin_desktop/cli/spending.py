@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from depin_desktop.cli import asking
 from depin_desktop.cli.output import Context, command, table
 from depin_desktop.cli.password import password_option, wallet_password
 from depin_desktop.core.units import format_tokens, parse_tokens
@@ -138,7 +139,7 @@ async def _do(
         if step.note:
             context.note(step.note)
         if not yes:
-            click.confirm("Go on?", abort=True, err=True)
+            asking.confirm("Go on?", abort=True)
         taken = await owner.take(step)
         context.answer(
             taken, f"Done in block {taken.block} for a fee of {_fee(owner, taken.fee)}.\n{taken.transaction}"

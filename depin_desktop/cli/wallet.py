@@ -11,7 +11,7 @@ import click
 
 from depin_desktop.api.client import EngineClient, EngineUnreachable
 from depin_desktop.api.models import HistoryEntry, WalletStatus
-from depin_desktop.cli import deposits, spending
+from depin_desktop.cli import asking, deposits, spending
 from depin_desktop.cli.output import Context, command, table
 from depin_desktop.cli.password import new_password, password_option, wallet_password
 from depin_desktop.core.units import format_tokens
@@ -116,7 +116,7 @@ async def backup(context: Context, written_down: bool, password_stdin: bool) -> 
     words = await asyncio.to_thread(vault.words, await wallet_password(context.home, from_stdin=password_stdin))
     context.note("Write these words down and keep them where nobody else looks. Whoever has them has the wallet.")
     context.answer({"words": words}, words)
-    if sys.stdin.isatty() and not vault.backed_up and click.confirm("Are they on paper now?", err=True):
+    if sys.stdin.isatty() and not vault.backed_up and asking.confirm("Are they on paper now?"):
         await asyncio.to_thread(vault.mark_backed_up)
 
 
@@ -132,9 +132,9 @@ async def password(context: Context, password_stdin: bool) -> None:
     if password_stdin:
         old = await wallet_password(context.home, from_stdin=True)
     else:
-        old = await asyncio.to_thread(click.prompt, "Password", hide_input=True, err=True)
+        old = asking.hidden("Password")
     await asyncio.to_thread(vault.words, old)  # a wrong one is told before a new one is asked for
-    new = await asyncio.to_thread(new_password, from_stdin=password_stdin)
+    new = new_password(from_stdin=password_stdin)
     await asyncio.to_thread(vault.change_password, old, new)
     await asyncio.to_thread(unlock_cache.forget, vault.owner)
     context.answer({"changed": True}, "The wallet has its new password.")
