@@ -15,9 +15,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from depin_desktop.api.client import EngineClient
 from depin_desktop.api.compute import ComputeStatus, ImportModel, ShareCompute
+from depin_desktop.cli.root import main as command_line
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
 from depin_desktop.engine.engine import Engine
@@ -26,7 +28,7 @@ from depin_desktop.services.compute.models import shipped_models
 from tests.unit.onnx_files import doubling_model
 
 from .compute_market import Buyer, buyer
-from .homes import CommandFailed, depin, depin_json
+from .homes import CommandFailed
 
 CHAT = "/compute/v1/chat/completions"
 HEAVY = {"xllamacpp", "onnxruntime", "wasmtime", "numpy", "tokenizers", "ray"}
@@ -51,6 +53,15 @@ async def until(client: EngineClient, topic: str, reached: Any, timeout_s: float
             if event.topic == topic and reached(event.data):
                 return event.data
     return None
+
+
+async def types(home: Home, *arguments: str) -> str:
+    """A command as a person types it, in this process: starting one for each takes a second."""
+    asked = (*arguments, "--home", str(home.root))
+    done = await asyncio.to_thread(CliRunner().invoke, command_line, asked)
+    if done.exit_code != 0:
+        raise CommandFailed(arguments, done.exit_code, done.stdout, done.stderr)
+    return done.stdout
 
 
 def offered(*kinds: str) -> Any:
@@ -86,7 +97,7 @@ async def test_an_engine_sells_chat_and_its_wallet_grows_by_what_the_vouchers_sa
         assert [(entry.amount, entry.net) for entry in await client.history() if entry.kind == "compute"] == [
             (earned, earned)
         ]
-        jobs = await asyncio.to_thread(depin_json, "compute", "jobs", home=home.root)
+        jobs = json.loads(await types(home, "compute", "jobs", "--json"))
         assert (jobs[0]["outcome"], jobs[0]["earned"]) == ("done", str(earned))
         status = await client.unshare_compute()
         assert (status.shared, status.service.state) == (False, "off")
@@ -123,31 +134,29 @@ async def test_sharing_is_a_command_and_survives_a_restart(make_home: Any, tmp_p
     file.write_bytes(doubling_model())
     pickle.write_bytes(b"\x80\x04")
     async with running(home):
-        said = await asyncio.to_thread(
-            depin_json, "share", "compute", "--price-in", "2.5", "--no-chat", "--no-embeddings", home=home.root
-        )
-        assert ComputeStatus.model_validate(said).shared
+        said = await types(home, "share", "compute", "--price-in", "2.5", "--no-chat", "--no-embeddings", "--json")
+        assert ComputeStatus.model_validate_json(said).shared
         with pytest.raises(CommandFailed, match="OpenAI-compatible"):
-            await asyncio.to_thread(depin, "share", "compute", "--upstream", "nonsense", home=home.root)
-        imported = await asyncio.to_thread(depin_json, "compute", "models", "import", str(file), home=home.root)
+            await types(home, "share", "compute", "--upstream", "nonsense")
+        imported = json.loads(await types(home, "compute", "models", "import", str(file), "--json"))
         (sha256,) = (model["sha256"] for model in imported["models"] if model["kind"] == "onnx")
         assert sha256 == hashlib.sha256(doubling_model()).hexdigest()
         with pytest.raises(CommandFailed, match="pickle"):
-            await asyncio.to_thread(depin, "compute", "models", "import", str(pickle), home=home.root)
-        assert "doubling" in await asyncio.to_thread(depin, "compute", "models", "list", home=home.root)
-        text = await asyncio.to_thread(depin, "compute", "models", "remove", sha256[:12], home=home.root)
+            await types(home, "compute", "models", "import", str(pickle))
+        assert "doubling" in await types(home, "compute", "models", "list")
+        text = await types(home, "compute", "models", "remove", sha256[:12])
         assert "doubling" not in text
         with pytest.raises(CommandFailed, match="no such model"):
-            await asyncio.to_thread(depin, "compute", "models", "remove", "ab" * 32, home=home.root)
+            await types(home, "compute", "models", "remove", "ab" * 32)
     async with running(home) as (_, client):
         await until(client, "compute", offered("wasm"))
         status = await client.compute()
         assert [model.kind for model in status.models if model.served] == ["wasm"]
-        text = await asyncio.to_thread(depin, "compute", "status", home=home.root)
+        text = await types(home, "compute", "status")
         assert "Gfuel/s" in text
         with pytest.raises(UserFacingError, match="There is no file"):
             await client.import_model(ImportModel(path="/nowhere.gguf"))
-        text = await asyncio.to_thread(depin, "unshare", "compute", home=home.root)
+        text = await types(home, "unshare", "compute")
         assert "not shared" in text
 
 
