@@ -77,6 +77,7 @@ class EngineLink(QObject):
         self._wake = asyncio.Event()
         self._history_wanted = asyncio.Event()
         self._dirty: set[str] = set()
+        self._soon = False
         self._quiet = QTimer(self)
         self._quiet.setSingleShot(True)
         self._quiet.setInterval(COALESCE_MS)
@@ -258,12 +259,14 @@ class EngineLink(QObject):
 
     def _mark(self, *fields: str) -> None:
         self._dirty.update(fields)
-        if not self._quiet.isActive():
+        if not self._quiet.isActive() and not self._soon:
+            self._soon = True
             QTimer.singleShot(0, self._announce)  # the first news of a burst is shown at once
-            self._quiet.start()
 
     def _announce(self) -> None:
+        self._soon = False
         if self._dirty:
+            self._quiet.start()  # after every announcement, so that the next one is never too early
             dirty, self._dirty = frozenset(self._dirty), set()
             self.changed.emit(dirty)
 
