@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +264,18 @@ async def test_a_pause_ends_jobs_and_waits_for_nothing(world: World) -> None:
     finally:
         world.allowance = allowed
     assert await world.run(CANARY)
+
+
+async def test_an_idle_worker_is_replaced_when_other_limits_hold(world: World) -> None:
+    await world.run(CANARY)
+    before = {worker.pid for worker in world.backend.workers()}
+    allowed, world.allowance = world.allowance, replace(world.allowance, cpu_threads=1)
+    try:
+        await world.run(CANARY)
+        assert not before & {worker.pid for worker in world.backend.workers()}
+        assert len(world.backend.workers()) == 1
+    finally:
+        world.allowance = allowed
 
 
 async def test_jobs_beyond_the_slots_wait_for_their_turn(world: World) -> None:

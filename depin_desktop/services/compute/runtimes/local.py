@@ -169,6 +169,7 @@ class LocalBackend:
         """Does one job; see `base.Backend`."""
         allowed = self._allowed()
         pool = await self._pool(job)
+        await pool.renew()
         job, seconds = self._prepared(job, allowed)
         async with pool.lend() as worker:
             self._watch.look()
@@ -275,10 +276,13 @@ class LocalBackend:
         """Ends what has been idle for long, also what was started under another allowance, and measures."""
         for sha256, pool in list(self._pools.items()):
             await pool.end(idle_for_s=IDLE_S)
+            if self._allowance().run:
+                await pool.renew()
             if sha256 != _WASM and self._models.find(sha256) is None:
                 await pool.close()
                 del self._pools[sha256]
-        for served in self.served() if self._measuring else ():
+        # What needs no large file in memory comes first: it is on offer while the others are still being loaded.
+        for served in sorted(self.served(), key=_weight) if self._measuring else ():
             await self._measure(served)
 
     async def _measure(self, served: ServedModel) -> None:
@@ -297,6 +301,10 @@ class LocalBackend:
             return
         engine = self._engine(served.kind, allowed)
         await asyncio.to_thread(self._rates.put, name, engine, allowed.cpu_threads, rate)
+
+
+def _weight(served: ServedModel) -> int:
+    return (WorkKind.WASM, WorkKind.ONNX, WorkKind.EMBEDDING, WorkKind.CHAT, WorkKind.COMPLETION).index(served.kind)
 
 
 def with_wasm_limits(job: Job) -> tuple[Job, float]:

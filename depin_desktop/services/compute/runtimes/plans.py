@@ -62,6 +62,8 @@ def model_plan(model: Model, allowed: Allowance, folder: Path) -> Plan:
     threads = max(1, allowed.cpu_threads)
     settings: dict[str, Any] = {"path": str(model.path.absolute()), "name": model.name, "threads": threads}
     settings["gpu"] = bool(allowed.gpus)
+    # One card for one model: what the owner allows is decided card by card.
+    cards = allowed.gpus[:1]
     if model.kind is WorkKind.CHAT:
         context = context_tokens(model, allowed.memory_bytes) or LEAST_CONTEXT_TOKENS
         settings |= {"slots": CHAT_SLOTS, "context_tokens": context, "gpu_layers": gpu_layers(model, context, allowed)}
@@ -74,7 +76,7 @@ def model_plan(model: Model, allowed: Allowance, folder: Path) -> Plan:
         threads,
         # A GPU's driver maps far more than it holds, so there only what is really held is watched.
         memory_bytes=0 if allowed.gpus else allowed.memory_bytes,
-        environment=gpu_environment(allowed.gpus),
+        environment=gpu_environment(cards),
         grace_s=CHAT_GRACE_S if model.kind is WorkKind.CHAT else 0.5,
     )
 
@@ -106,11 +108,10 @@ def gpu_layers(model: Model, context: int, allowed: Allowance) -> int:
     if allowed.vram_bytes is None or not model.layers:
         return ALL_LAYERS
     needed = _chat_bytes(model, context)
-    room = allowed.vram_bytes * len(allowed.gpus)
-    return ALL_LAYERS if needed <= room else max(0, model.layers * room // needed)
+    return ALL_LAYERS if needed <= allowed.vram_bytes else model.layers * allowed.vram_bytes // needed
 
 
-def gpu_environment(gpus: tuple[str, ...]) -> dict[str, str]:
+def gpu_environment(cards: tuple[str, ...]) -> dict[str, str]:
     """Shows a worker the cards that it may use and no others; drivers read this before anything else."""
-    shown = ",".join(gpus) or "-1"
+    shown = ",".join(cards) or "-1"
     return dict.fromkeys(("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"), shown)

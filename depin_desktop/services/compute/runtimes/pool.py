@@ -141,6 +141,13 @@ class Pool:
             ending = tuple(worker for worker in idle if now - worker.idle_since >= idle_for_s)
         await asyncio.gather(*(worker.kill(why) for worker in ending))
 
+    async def renew(self) -> None:
+        """Ends idle workers that would be started in another way now."""
+        idle = [worker for worker, lent in self._workers.items() if not (lent or worker.running)]
+        if idle:
+            wanted = self._plan()
+            await asyncio.gather(*(worker.kill() for worker in idle if not worker.plan.same_as(wanted)))
+
     async def close(self) -> None:
         """Ends everything for good."""
         self._closed = True

@@ -53,6 +53,11 @@ class Plan:
     environment: Mapping[str, str] = field(default_factory=dict)
     grace_s: float = 0.5
 
+    def same_as(self, other: Plan) -> bool:
+        """Whether a worker of the one does as well for the other; bounds that are watched anyway do not matter."""
+        mine = (self.engine, self.settings, self.threads, self.environment)
+        return mine == (other.engine, other.settings, other.threads, other.environment)
+
 
 @dataclass
 class _Running:
