@@ -14,6 +14,7 @@ import pytest_asyncio
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer.compute.failures import AttemptFailed
 from depin_desktop.customer.compute.hosts import Wish
+from depin_desktop.customer.session import Customer
 from depin_desktop.payments.payer import Budget
 from depin_desktop.wallet.faucet_client import ask_faucet
 
@@ -40,6 +41,7 @@ async def _as_told(request) -> None:
     """Every test begins with honest providers that work."""
     for one in request.getfixturevalue("village"):
         one.puppet.lies, one.puppet.breaks_after, one.puppet.length = False, None, 12
+        one.puppet.slots = 4
         one.puppet.go_on.set()
         one.puppet.jobs.clear()
 
@@ -225,6 +227,25 @@ async def test_many_at_once_are_spread_and_each_is_paid_once(village, network, t
     assert [reply.text for reply in replies] == [answer_to(f"question {at}") for at in range(12)]
     assert sum(one.earned for one in village) - before == sum(reply.charged for reply in replies)
     assert len({reply.provider for reply in replies}) == 3
+
+
+async def test_more_than_a_provider_takes_at_once_wait_and_count_as_no_failure(village, network, tmp_path) -> None:
+    slow = village[2]
+    slow.puppet.slots = 1
+    slow.puppet.go_on.clear()
+    only = Wish(owners=frozenset({slow.owner}))
+
+    async def ask(buyer: Customer, at: int) -> str:
+        async with buyer.compute.stream(f"question {at}", model="words", wish=only, **GREEDY) as parts:
+            return "".join([part async for part in parts])
+
+    async with customer(network, tmp_path) as buyer:
+        asked = [asyncio.create_task(ask(buyer, at)) for at in range(11)]
+        await slow.vendor.until(lambda status: status.waiting >= 8)
+        slow.puppet.go_on.set()
+        assert await asyncio.gather(*asked) == [answer_to(f"question {at}") for at in range(11)]
+        seen = await buyer.compute.seen()
+    assert [(row.owner, row.served, row.failed) for row in seen.providers] == [(slow.owner, 11, 0)]
 
 
 # --- who lies --------------------------------------------------------------------------------------------------------
