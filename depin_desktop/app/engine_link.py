@@ -255,7 +255,8 @@ class EngineLink(QObject):
         since = link.since if link.phase is phase else time.time()
         self.known = replace(self.known, link=Link(phase, since, detail, remedy))
         if link != self.known.link:
-            self._mark("link")
+            self._dirty.add("link")
+            self._announce()  # rare, and what the owner waits for
 
     def _mark(self, *fields: str) -> None:
         self._dirty.update(fields)
