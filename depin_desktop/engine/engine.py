@@ -16,6 +16,7 @@ from depin_desktop.api.models import (
     Inventory,
     NodeStatus,
     ServiceKind,
+    ServiceStatus,
     ShareStorage,
     StorageStatus,
     UnshareStorage,
@@ -90,6 +91,7 @@ class Engine:
             shelf=self.compute.shelf,
             gpus=lambda: self.controls.observer.gpus,
             earned=lambda: self._earned(ServiceKind.COMPUTE),
+            count=self._count,
             offer_changed=self._offer_again,
         )
         self.services: tuple[Service, ...] = (self.storage_service, self.compute_service)
@@ -184,7 +186,7 @@ class Engine:
             network=network,
             hub=joined.link.hub_status() if joined else HubStatus(connected=False, detail="waiting for the chain"),
             node=joined.link.node_status() if joined else NodeStatus(node_id=self.keys.node.node_id),
-            services=tuple(service.status() for service in self.services),
+            services=tuple(self._card(service, figures) for service in self.services),
             earned_today=figures.earned_today,
             earned_total=figures.earned_total,
             pending=figures.pending,
@@ -242,6 +244,16 @@ class Engine:
         self.reporting.trigger()
         if self.joined is not None:
             self.joined.offer_again()
+
+    async def _count(self) -> None:
+        if self.joined is not None:
+            await self.joined.counting.trigger_and_wait()
+
+    @staticmethod
+    def _card(service: Service, figures: Figures) -> ServiceStatus:
+        """A service's status with the sums that *Home* shows at the same moment, so that they add up there."""
+        earned = figures.services.get(service.kind, Earned())
+        return service.status().model_copy(update={"earned_today": earned.today, "earned_total": earned.total})
 
     def _earned(self, kind: ServiceKind) -> Earned:
         figures = self.joined.figures if self.joined else Figures()

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 from depin_desktop.api.client import EngineClient
 from depin_desktop.api.compute import ComputeStatus, ImportModel, ShareCompute
+from depin_desktop.api.models import EngineStatus
 from depin_desktop.cli.root import main as command_line
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
@@ -86,10 +87,15 @@ async def test_an_engine_sells_chat_and_its_wallet_grows_by_what_the_vouchers_sa
         offer = offers[owner].compute
         assert offer is not None
         assert all(model.rate > 0 for model in offer.models)
+        said = asyncio.create_task(_listen(engine, heard := []))
         async with buyer(_as_vendor(engine), tmp_path / "buyer") as customer:
-            answer = await _ask(customer, offer.models[0].sha256)
-        earned = answer.charged
+            answers = [await _ask(customer, offer.models[0].sha256) for _ in range(3)]
+        earned = sum(answer.charged for answer in answers)
         card = await until(client, "status", lambda data: data["services"][1]["earned_total"] == str(earned))
+        await until(client, "compute", lambda data: data["service"]["earned_total"] == str(earned))
+        said.cancel()
+        assert len(heard) > 3
+        _check_sums([*heard, engine.status(), engine.compute.status()])
         assert card["services"][0]["earned_total"] == "0"
         assert card["services"][1]["state"] == "earning"
         wallet = await client.wallet()
@@ -98,14 +104,33 @@ async def test_an_engine_sells_chat_and_its_wallet_grows_by_what_the_vouchers_sa
             (earned, earned)
         ]
         jobs = json.loads(await types(home, "compute", "jobs", "--json"))
-        assert (jobs[0]["outcome"], jobs[0]["earned"]) == ("done", str(earned))
+        assert [(job["outcome"], job["earned"]) for job in jobs] == [
+            ("done", str(answer.charged)) for answer in reversed(answers)
+        ]
         status = await client.unshare_compute()
         assert (status.shared, status.service.state) == (False, "off")
         assert owner not in await hub.wait_for_offers(lambda found: owner not in found, 10)
     async with running(home) as (_, client):
         status = await client.compute()
-        assert status.jobs[0].earned == earned
+        assert sum(job.earned for job in status.jobs) == earned
         assert not status.shared
+
+
+async def _listen(engine: Engine, heard: list[EngineStatus | ComputeStatus]) -> None:
+    with engine.bus.subscribe() as news:
+        async for message in news:
+            if isinstance(message.data, EngineStatus | ComputeStatus):
+                heard.append(message.data)
+
+
+def _check_sums(heard: list[EngineStatus | ComputeStatus]) -> None:
+    """Whatever is shown together adds up, at every moment."""
+    for said in heard:
+        if isinstance(said, ComputeStatus):
+            assert said.service.earned_total == sum(device.earned_total for device in said.devices)
+            assert said.service.earned_total == sum(job.earned for job in said.jobs)
+        else:
+            assert said.earned_total == sum(service.earned_total for service in said.services)
 
 
 def _sells_all(offer: NodeOffer | None) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 TOPIC = "compute"
 WATCH_S = 1.0
+COUNT_WITHIN_S = 2.0
 WRITE_AFTER_S = 0.3  # jobs that end within it are written, and shown, together
 NEWS_EVERY_S = 10.0
 SAMPLE_EVERY_S = 5.0
@@ -63,7 +65,8 @@ class ComputeService:
         backends: the ways to do work, asked for anew whenever they may have changed.
         shelf: what models there are on the disk.
         gpus: the cards as last read, for what they draw.
-        earned: the ledger's sums; what the rows here know where absent.
+        earned: the ledger's sums as last counted; what the rows here know where absent.
+        count: counts them anew.
         offer_changed: called when customers should be told something new.
     """
 
@@ -82,6 +85,7 @@ class ComputeService:
         shelf: Callable[[], Shelf] = Shelf,
         gpus: Callable[[], Sequence[Gpu]] = tuple,
         earned: Callable[[], Earned] | None = None,
+        count: Callable[[], Awaitable[object]] | None = None,
         offer_changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -93,7 +97,8 @@ class ComputeService:
         self._shelf = shelf
         self._gpus = gpus
         self._earned = earned
-        self._told: Earned | None = None
+        self._count = count
+        self._sums = Earned()
         self._offer_changed = offer_changed
         self._clock = clock
         self._tasks = Tasks("compute")
@@ -138,7 +143,7 @@ class ComputeService:
         self._controls.on_change(self._follow)
         if self._choices.shared:
             self._tasks.spawn("backends", self.reload())
-        self._books = await self._store.books(self._clock(), JOBS_SHOWN)
+        await self._read_books()
         for cycle in (self.watching, self.writing, self._telling, self._sampling):
             self._tasks.spawn(cycle.name, cycle.run())
 
@@ -255,16 +260,13 @@ class ComputeService:
                 now=self._clock(),
             )
         )
-        total = sum(device.earned_total for device in self._books.devices)
-        today = sum(device.earned_today for device in self._books.devices)
-        earned = self._earned() if self._earned else Earned(today, total)
         return ServiceStatus(
             kind=self.kind,
             state=state,
             reason=reason,
             verified_at=self._books.last_job_at,
-            earned_today=earned.today,
-            earned_total=earned.total,
+            earned_today=self._sums.today,
+            earned_total=self._sums.total,
         )
 
     def compute_status(self) -> ComputeStatus:
@@ -333,14 +335,23 @@ class ComputeService:
             except BaseException:
                 self._ended = [*ended, *self._ended]
                 raise
-            self._books = await self._store.books(self._clock(), JOBS_SHOWN)
+            if self._count is not None and not self._draining:
+                with suppress(TimeoutError):  # a chain that answers slowly holds no list of jobs up
+                    async with asyncio.timeout(COUNT_WITHIN_S):
+                        await self._count()
+        await self._read_books()
         self._bus.publish(TOPIC, self.compute_status())
+
+    async def _read_books(self) -> None:
+        """Jobs, what devices have earned, and the ledger's sums: read together, so that they add up."""
+        books = await self._store.books(self._clock(), JOBS_SHOWN)
+        total = sum(device.earned_total for device in books.devices)
+        today = sum(device.earned_today for device in books.devices)
+        self._books, self._sums = books, self._earned() if self._earned else Earned(today, total)
 
     async def _watch(self) -> None:
         """Notices models that were measured, loaded or lost, and what the ledger has booked since."""
-        earned = self._earned() if self._earned else None
-        if earned != self._told:
-            self._told = earned
+        if self._earned is not None and self._earned() != self._sums:
             self.touch()
         served = tuple(self.floor.served())
         if served != self._served:
