@@ -26,6 +26,7 @@ TOKENS = 128
 STREAMS = (1, 4)
 SLOTS, CONTEXT = 4, 2048
 SETTLE_S = 5.0
+WARM_UP = 4
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,10 @@ async def rows(rounds: int, idle_s: float) -> list[Row]:
             idle = await _idle(place, idle_s)
             threads = await _threads(place)
             async with raw_llama(str(smollm2()), threads=threads, slots=SLOTS, context=CONTEXT) as raw:
+                first = await _first_words(client, raw, rounds * 8)
                 chats = [row for streams in STREAMS for row in await _chats(client, raw, streams, rounds)]
             pause = await _pause(place, client)
-            return [*chats, *await _embeddings(client, rounds * 20), *pause, *idle]
+            return [*chats, *first, *await _embeddings(client, rounds * 20), *pause, *idle]
 
 
 async def _threads(place: Market) -> int:
@@ -58,14 +60,14 @@ async def _threads(place: Market) -> int:
     return max(1, (psutil.cpu_count() or 1) * percent // 100)
 
 
-def _bodies(streams: int, number: int) -> list[dict[str, Any]]:
+def _bodies(streams: int, number: int, tokens: int = TOKENS) -> list[dict[str, Any]]:
     """Different in each round, so that nobody answers from a prompt that is still warm."""
     return [
         {
             "messages": [
                 {"role": "user", "content": f"{number}.{at}: tell a long story about a lighthouse and the sea."}
             ],
-            "max_tokens": TOKENS,
+            "max_tokens": tokens,
             "temperature": 0,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -85,11 +87,22 @@ async def _chats(client: openai.AsyncOpenAI, raw: Raw, streams: int, rounds: int
     del ours[0], bare[0]  # deposits were made and prompts read for the first time
     noun = "1 stream" if streams == 1 else f"{streams} streams"
     rate = _median([taken.rate for taken in ours]), _median([taken.rate for taken in bare])
-    found = [Row(f"chat, paid, {noun}", rate[0], "tokens/s", rate[1], "the bare engine", "≥ 0.95 ×")]
-    if streams == 1:
-        extra = [mine.first_s[0] - theirs.first_s[0] for mine, theirs in zip(ours, bare, strict=True)]
-        found.append(Row("time to the first word, added", _median(extra) * 1000, "ms", bound="≤ 25"))
-    return found
+    return [Row(f"chat, paid, {noun}", rate[0], "tokens/s", rate[1], "the bare engine", "≥ 0.95 ×")]
+
+
+async def _first_words(client: openai.AsyncOpenAI, raw: Raw, requests: int) -> list[Row]:
+    """Short chats in turns; the added time is the median of the differences, as a busy moment meets both of a pair."""
+    ours: list[float] = []
+    bare: list[float] = []
+    for number in range(requests + WARM_UP):
+        bodies = _bodies(1, number, tokens=4)
+        bare.append((await raw.run(bodies))["first_s"][0])
+        ours.append((await _ours(client, bodies)).first_s[0])
+    pairs = list(zip(ours, bare, strict=True))[WARM_UP:]
+    return [
+        Row("time to the first word, the bare engine, p50", _median([theirs for _, theirs in pairs]) * 1000, "ms"),
+        Row("time to the first word, added at p50", _median([a - b for a, b in pairs]) * 1000, "ms", bound="≤ 25"),
+    ]
 
 
 async def _ours(client: openai.AsyncOpenAI, bodies: Sequence[dict[str, Any]]) -> Taken:
