@@ -40,11 +40,12 @@ def describe(status: EngineStatus) -> str:
     """The engine's status for people: one fact a line."""
     symbol = status.network.symbol
     chain = f"block {status.network.block}" if status.network.connected else status.network.detail or "out of reach"
-    hub = "connected" if status.hub.connected else status.hub.detail or "out of reach"
+    offers = f"{status.hub.offers} offer{'' if status.hub.offers == 1 else 's'}"
+    hub = f"connected, {offers}" if status.hub.connected else status.hub.detail or "out of reach"
     rows = [
         ("network", f"{status.network.name}, {chain}"),
-        ("hub", f"{hub}, {status.hub.offers} offers"),
-        ("node", f"{status.node.node_id[:16]}…, {status.node.peers} peers"),
+        ("hub", hub),
+        ("node", f"{status.node.node_id[:16]}…, {status.node.peers} peer{'' if status.node.peers == 1 else 's'}"),
         ("sharing", "on" if status.sharing else status.paused_reason or "off"),
         (
             "earned",
