@@ -210,9 +210,12 @@ class Paywall:
             self._holds.check_free(channel.id)
         elif extending.channel.id != channel.id:
             raise PaymentRefused(Refusal.CHANNEL_ID)
+        if self._refunder.is_open(channel.id):
+            raise PaymentRefused(Refusal.BUSY)
         if payment.payload.type == "refund":
             with self._holds.alone(channel):
                 channel = await self._fresh(channel)
+                self._doubted.add(channel.id)  # whatever comes of it, the balance is read anew
                 raise web.HTTPOk(headers=await self._refunder.refund(channel, payment.payload, way))
         transaction = ""
         if channel.book.take(promise.total, way.amount, promise.agreed) is not None:

@@ -15,6 +15,7 @@ from depin_desktop.payments.refusals import PaymentRefused, Refusal
 from depin_desktop.payments.store import Channel, ChannelStore
 
 REFUND_GAS = 125_000  # with a claim
+PURPOSE = "channel refund"
 
 
 class Refunder:
@@ -28,6 +29,13 @@ class Refunder:
         self._store = store
         self._claimer = claimer
         self._clock = clock
+        self._open: set[bytes] = set()  # channels whose refund may still be on its way
+
+    def is_open(self, channel: bytes) -> bool:
+        """Whether a refund that nobody waits for any more, since its caller left, may still take effect."""
+        if channel in self._open and not any(pending.purpose == PURPOSE for pending in self._sender.pending):
+            self._open.discard(channel)
+        return channel in self._open
 
     async def refund(self, channel: Channel, payload: wire.ChannelPayload, way: wire.Requirements) -> dict[str, str]:
         """Claims and refunds; returns the headers of the answer.
@@ -51,11 +59,14 @@ class Refunder:
         if channel.unclaimed:
             calls.insert(0, contract.claim([voucher_claim(channel)]))
         try:
+            self._open.add(channel.id)
             receipt = await self._sender.send(
-                calls[0] if len(calls) == 1 else contract.multicall(calls), purpose="channel refund"
+                calls[0] if len(calls) == 1 else contract.multicall(calls), purpose=PURPOSE
             )
             after = await self._claimer.refresh(channel)
+            self._open.discard(channel.id)
         except Reverted as error:
+            self._open.discard(channel.id)
             raise PaymentRefused(Refusal.REFUND_FAILED, str(error)) from error
         except (UserFacingError, OSError) as error:
             raise PaymentRefused(Refusal.CHAIN, str(error)) from error

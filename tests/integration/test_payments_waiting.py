@@ -57,6 +57,31 @@ async def _give_back(forger: Forger, shop: Shop, chain: Chain) -> None:
     assert await chain.token.balance_of(forger.account.address) == 10**22 - 100
 
 
+async def test_nor_when_the_provider_has_stopped_waiting_for_that(
+    network: Network, tmp_path: Path, fund, new_account, chain: Chain
+) -> None:
+    async with open_shop(network, tmp_path, fund) as shop, aiohttp.ClientSession() as session:
+        forger = Forger(shop, await new_account(gas=0), session)
+        config = await forger.open(10_000, 100)
+        (channel,) = shop.paywall.store.channels.values()
+        payload = wire.ChannelPayload(type="refund", channel_config=config, voucher=forger.voucher(config, 100))
+        way = shop.paywall._answers.requirements(0)
+        await chain.rpc.request("evm_setAutomine", False)
+        try:
+            waiting = asyncio.ensure_future(shop.paywall._refunder.refund(channel, payload, way))
+            await in_flight(shop)
+            waiting.cancel()
+            voucher = forger.payment(config, forger.voucher(config, 9000), 8900)
+            assert await forger.send(voucher, 8900) == (402, Refusal.BUSY)
+            while shop.sender.pending:
+                await chain.rpc.request("evm_mine")
+        finally:
+            await chain.rpc.request("evm_setAutomine", True)
+        shop.paywall.chain_went_back()  # the balance is read anew, as it is after each refund that a customer asks for
+        assert await forger.send(voucher, 8900) == (402, Refusal.BALANCE)
+        assert shop.served == [100]
+
+
 async def test_a_claim_that_waits_for_its_block_holds_no_customer_up_and_is_not_sent_twice(
     network: Network, tmp_path: Path, fund, new_account, chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
