@@ -132,18 +132,15 @@ _HEADINGS = ("model", "for", "providers", "rate", "price", "context", "SHA-256")
 
 
 def _shown(model: OfferedModel) -> tuple[str, ...]:
-    units = {"wasm": "fuel/s", "onnx": "runs/s"}
     context = str(model.context_tokens) if model.context_tokens else ""
-    rate = f"{model.rate:.3g} {units.get(model.kind, 'tokens/s')}"
-    return (
-        printable(model.name),
-        printable(model.kind),
-        str(model.providers),
-        rate,
-        price_of(model),
-        context,
-        model.sha256[:16],
-    )
+    name, kind = printable(model.name), printable(model.kind)
+    return (name, kind, str(model.providers), _rate(model), price_of(model), context, model.sha256[:16])
+
+
+def _rate(model: OfferedModel) -> str:
+    if model.kind == "wasm":
+        return f"{model.rate / 1e9:.2f} billion fuel/s"
+    return f"{model.rate:.{0 if model.rate >= 100 else 1}f} {'runs' if model.kind == 'onnx' else 'tokens'}/s"
 
 
 def price_of(model: OfferedModel) -> str:

@@ -34,7 +34,7 @@ _dir = click.option(
 @localnet.command()
 @_dir
 @click.option("--period", type=click.IntRange(min=4), default=60, show_default=True, help="Proving period in seconds.")
-@click.option("--demand/--no-demand", default=False, help="Also run neighbours who store and read files.")
+@click.option("--demand/--no-demand", default=False, help="Also run neighbours who keep files and have work done.")
 @command
 async def up(context: Context, directory: Path, period: int, demand: bool) -> None:
     """Start it; prints the path of its network file once it is ready."""

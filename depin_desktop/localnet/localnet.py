@@ -42,7 +42,7 @@ class Localnet:
         root: its folder; the same folder is the same network after a restart.
         period_s: the proving period; it is written into the contracts when the network is founded, and a different
             value later has no effect.
-        demand: also run neighbours who store and read files.
+        demand: also run neighbours who keep files and have work done.
     """
 
     def __init__(self, root: Path, period_s: int, *, demand: bool = False) -> None:
