@@ -64,7 +64,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     folder = tmp_path_factory.mktemp("text")
     models = Models(folder / "models")
     await models.open()
-    allowance = Allowance(True, cpu_threads=2, memory_bytes=4 << 30)
+    # One thread: several wait for each other at every step, which on a busy machine takes longer than the work.
+    allowance = Allowance(True, cpu_threads=1, memory_bytes=4 << 30)
     backend = LocalBackend(models, scratch=folder / "scratch", allowance=lambda: allowance, measuring=False)
     await backend.start()
     yield World(backend, models)
