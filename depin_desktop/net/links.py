@@ -199,10 +199,17 @@ class Callers:
         return {caller.node_id for caller in self._callers}
 
     def may_open_stream(self, caller: Caller) -> bool:
-        """Whether `caller` is within its share of streams, and all together within theirs."""
+        """Whether `caller` is within its share of streams, and all together within theirs.
+
+        Whoever comes first takes half of the streams; the other half is shared out among all nodes, so that a crowd
+        which holds all it can get leaves room for others.
+        """
         own = sum(other.streams for other in self._callers if other.node_id == caller.node_id)
         everyone = sum(other.streams for other in self._callers)
-        return own < self._limits.streams_per_node and everyone < self._limits.streams
+        if own >= self._limits.streams_per_node or everyone >= self._limits.streams:
+            return False
+        reserved = self._limits.streams // 2
+        return everyone < self._limits.streams - reserved or own < max(1, reserved // len(self.node_ids))
 
     def admit(self, caller: Caller) -> bool:
         """Takes a newcomer in, closing who is least of use; False when all others are at work.

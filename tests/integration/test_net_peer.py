@@ -276,6 +276,19 @@ async def test_a_caller_opens_no_more_streams_than_its_share(strangers, customer
         assert await get(customer.session(*started.address)) == "hello"
 
 
+async def test_nodes_that_take_all_streams_they_can_leave_room_for_others(strangers, customer):
+    async with provider(streams=20) as started:
+        connections = [await stranger.call(started) for stranger in strangers]
+        streams = [await connection.open_bi() for _ in range(9) for connection in connections]
+        for stream in streams:
+            await stream.send().write_all(b"GET /")
+        last = streams[-1]
+        with pytest.raises(iroh.IrohError):  # when the last one is refused, all have been looked at
+            await last.recv().read(1)
+        assert 10 <= started.peer.streams < 20
+        assert await get(customer.session(*started.address)) == "hello"
+
+
 async def test_a_caller_that_opens_streams_of_another_kind_is_sent_away(strangers):
     async with provider() as started:
         connection = await strangers[0].call(started)
