@@ -7,6 +7,7 @@ because SQLite's integers end at 2^63; so text order is the order of amounts.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -147,16 +148,34 @@ class ChannelStore:
         self._database = database
         self._clock = clock
         self.channels: dict[bytes, Channel] = {}
+        self._writing: set[asyncio.Future[tuple[Channel, bool]]] = set()
 
     async def open(self) -> None:
         await self._database.migrate(NAMESPACE, SCRIPTS)
         rows = await self._database.rows("SELECT * FROM payment_channels")
         self.channels = {row["id"]: _channel(row) for row in rows}
 
+    async def _run(self, work: Callable[[sqlite3.Connection], tuple[Channel, bool]]) -> tuple[Channel, bool]:
+        """Runs `work` and keeps its channel, also when the caller is cancelled meanwhile: the rows are written then."""
+
+        async def whole() -> tuple[Channel, bool]:
+            channel, repeated = await self._database.run(work)
+            return self._keep(channel), repeated
+
+        writing = asyncio.ensure_future(whole())
+        self._writing.add(writing)
+        writing.add_done_callback(self._written)
+        return await asyncio.shield(writing)
+
+    def _written(self, writing: asyncio.Future[tuple[Channel, bool]]) -> None:
+        self._writing.discard(writing)
+        if not writing.cancelled():
+            writing.exception()  # whoever waits gets it
+
     async def remember(self, channel: Channel) -> Channel:
         """Writes the chain's side of a channel (balance, claimed, withdrawal); the totals stay as they are."""
 
-        def work(connection: sqlite3.Connection) -> Channel:
+        def work(connection: sqlite3.Connection) -> tuple[Channel, bool]:
             current = _read(connection, channel.id) or channel
             merged = replace(
                 current,
@@ -168,9 +187,9 @@ class ChannelStore:
             if merged.unclaimed == 0:
                 merged = replace(merged, unclaimed_since=0)
             _write(connection, merged)
-            return merged
+            return merged, False
 
-        return self._keep(await self._database.run(work))
+        return (await self._run(work))[0]
 
     async def charge(
         self, channel: Channel, promise: Promise, price: int, what: str, request: str
@@ -203,8 +222,7 @@ class ChannelStore:
                 _allow_repeat(connection, channel.id, total, identifier, request, now)
             return charged, False
 
-        charged, repeated = await self._database.run(work)
-        return self._keep(charged), repeated
+        return await self._run(work)
 
     def _keep(self, channel: Channel) -> Channel:
         known = self.channels.get(channel.id)

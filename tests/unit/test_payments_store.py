@@ -98,3 +98,23 @@ async def test_what_the_chain_says_never_touches_the_totals(tmp_path: Path) -> N
     kept = store.channels[stale.id]
     assert (kept.book.charged, kept.book.signed, kept.balance) == (30, 30, 200)
     await database.close()
+
+
+async def test_who_is_cancelled_while_a_charge_is_written_does_not_hide_it(tmp_path: Path) -> None:
+    database = Database(tmp_path / "shop.sqlite")
+    await database.open()
+    store = ChannelStore(database)
+    await store.open()
+    channel = channel_of(1)
+    for number in range(20):
+        promise = Promise(10 * (number + 1), b"\1" * 65, 10)
+        charging = asyncio.ensure_future(store.charge(channel, promise, 10, "reads", ""))
+        await asyncio.sleep(0)
+        charging.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await charging
+    reopened = ChannelStore(database)
+    await reopened.open()  # waits its turn behind what is being written
+    assert store.channels == reopened.channels
+    assert store.channels[channel.id].book.charged > 0
+    await database.close()
