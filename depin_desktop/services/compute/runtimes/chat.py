@@ -49,7 +49,7 @@ def load(settings: Mapping[str, Any]) -> ChatEngine:
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
-        raise Refused("bad-model", "The model cannot be loaded; its file may be damaged.") from error
+        raise Refused("crashed", "The model cannot be loaded; its file may be damaged.") from error
     return ChatEngine(server, context, _device(int(settings["gpu_layers"])))
 
 

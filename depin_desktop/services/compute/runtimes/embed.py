@@ -30,12 +30,12 @@ def load(settings: Mapping[str, Any]) -> EmbedEngine:
     try:
         tokenizer = tokenizers.Tokenizer.from_file(settings["tokenizer"])
     except Exception as error:  # the binding raises plain `Exception`
-        raise Refused("bad-model", "The model's tokenizer cannot be loaded.") from error
+        raise Refused("crashed", "The model's tokenizer cannot be loaded.") from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
     session = Session(settings["path"], threads=int(settings["threads"]), gpu=bool(settings["gpu"]))
     if not {entry.name for entry in session.inputs} <= _INPUTS:
-        raise Refused("bad-model", "The model does not take tokens of text.")
+        raise Refused("crashed", "The model does not take tokens of text.")
     return EmbedEngine(session, tokenizer)
 
 

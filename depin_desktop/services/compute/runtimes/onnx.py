@@ -41,7 +41,7 @@ def load(settings: Mapping[str, Any]) -> OnnxEngine:
     """
     session = Session(settings["path"], threads=int(settings["threads"]), gpu=bool(settings["gpu"]))
     if not all(entry.type in _TYPES for entry in session.inputs):
-        raise Refused("bad-model", "The model takes something other than numbers.")
+        raise Refused("crashed", "The model takes something other than numbers.")
     return OnnxEngine(session)
 
 

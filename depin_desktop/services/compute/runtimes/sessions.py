@@ -37,7 +37,7 @@ class Session:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=[*wanted, _CPU])
         except Exception as error:  # the binding's errors have no base of their own
-            raise Refused("bad-model", "The model cannot be loaded; its file may be damaged.") from error
+            raise Refused("crashed", "The model cannot be loaded; its file may be damaged.") from error
         self._options: Any = None
         used = self._session.get_providers()
         self.device = next((_GPU_PROVIDERS[name] for name in used if name in _GPU_PROVIDERS), "cpu")
