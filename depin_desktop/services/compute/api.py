@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
-from depin_desktop.api.models import Problem
 from depin_desktop.core.errors import UserFacingError
+from depin_desktop.services.answers import Handler, guarded, told
 from depin_desktop.services.compute import orders, policy
 from depin_desktop.services.compute.floor import Floor
 from depin_desktop.services.compute.jobs import Jobs, WorkFailed
 from depin_desktop.services.compute.modules import Modules
 from depin_desktop.services.compute.queue import Busy
 from depin_desktop.services.compute.runtimes.base import WorkKind
-
-log = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MAX_TEXT_BYTES = 2 << 20  # more than any context holds; parsing it must not hold other customers up
 RETRY_LATER_S = 30
@@ -97,30 +92,13 @@ class ComputeApi:
 
 
 def _guarded(handler: Handler) -> Handler:
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except web.HTTPException:
-            raise
-        except UserFacingError as error:
-            return _problem(error)
-        except (ConnectionError, web.RequestPayloadError):
-            raise  # the peer is gone: nobody to answer
-        except Exception:
-            log.exception("%s %s failed", request.method, request.match_info.route.resource)
-            return _problem(
-                UserFacingError("Something went wrong on this node.", "Try again.", code="internal", status=500)
-            )
-
-    return guarded
+    return guarded(handler, _problem)
 
 
 def _problem(error: UserFacingError) -> web.Response:
-    headers = {}
+    answer = told(error)
     if isinstance(error, WorkFailed):
-        headers = error.headers
+        answer.headers.update(error.headers)
     if error.status in (429, 503):
-        after = error.retry_after_s if isinstance(error, Busy) else RETRY_LATER_S
-        headers = {**headers, "Retry-After": str(after)}
-    text = Problem(code=error.code, message=error.message, remedy=error.remedy).model_dump_json()
-    return web.Response(status=error.status, text=text, content_type="application/json", headers=headers)
+        answer.headers["Retry-After"] = str(error.retry_after_s if isinstance(error, Busy) else RETRY_LATER_S)
+    return answer

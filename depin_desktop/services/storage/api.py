@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -14,6 +13,7 @@ from depin_desktop.api.models import Problem
 from depin_desktop.chain.bindings.deals import NOT_TERMINATED, DataSetState
 from depin_desktop.chain.calls import Receipt
 from depin_desktop.core.errors import UserFacingError
+from depin_desktop.services.answers import Handler, guarded, told
 from depin_desktop.services.storage import wire
 from depin_desktop.services.storage.deal_store import DealStore
 from depin_desktop.services.storage.deals import Deals, Stale, unknown_set
@@ -22,11 +22,8 @@ from depin_desktop.services.storage.link import Link
 from depin_desktop.services.storage.reading import Reading
 from depin_desktop.services.storage.requests import ChangeSet, RemovePieces, TerminateSet
 
-log = logging.getLogger(__name__)
-
 MAX_BODY_BYTES = 1 << 20
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
@@ -160,26 +157,12 @@ def _state(state: DataSetState) -> dict[str, Any]:
 
 
 def _guarded(handler: Handler) -> Handler:
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except web.HTTPException:
-            raise
-        except UserFacingError as error:
-            return _problem(error)
-        except (ConnectionError, web.RequestPayloadError):
-            raise  # the peer is gone: nobody to answer
-        except Exception:
-            log.exception("%s %s failed", request.method, request.match_info.route.resource)
-            return _problem(
-                UserFacingError("Something went wrong on this node.", "Try again.", code="internal", status=500)
-            )
-
-    return guarded
+    return guarded(handler, _problem)
 
 
 def _problem(error: UserFacingError) -> web.Response:
+    if not isinstance(error, Stale):
+        return told(error)
     problem: dict[str, Any] = Problem(code=error.code, message=error.message, remedy=error.remedy).model_dump()
-    if isinstance(error, Stale):
-        problem["state"] = None if error.state is None else _state(error.state)
+    problem["state"] = None if error.state is None else _state(error.state)
     return web.Response(status=error.status, text=json.dumps(problem), content_type="application/json")
