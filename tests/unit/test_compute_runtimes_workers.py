@@ -93,6 +93,10 @@ async def test_a_worker_knows_no_secret_and_holds_no_descriptor_of_ours(
     assert len([name for name in said if name.isdigit()]) <= 9  # its pipes, its lifeline, and what lists them
 
 
+async def test_the_owners_own_programs_run_before_a_worker(worker: Worker) -> None:
+    assert psutil.Process(worker.pid).nice() > psutil.Process().nice()
+
+
 @pytest.mark.parametrize(("do", "clause"), [("abort", "SIGABRT"), ("crash", "SIGSEGV")])
 async def test_a_native_abort_costs_its_job_alone(worker: Worker, do: str, clause: str) -> None:
     with pytest.raises(JobFailed) as failed:

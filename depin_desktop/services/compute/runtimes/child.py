@@ -108,6 +108,7 @@ class Child:
 
 
 def _load(setup: Any) -> Engine:
+    limits.give_way()
     limits.confine(
         memory_bytes=int(setup["memory_bytes"]), file_bytes=int(setup["file_bytes"]), lifeline=setup.get("lifeline")
     )
