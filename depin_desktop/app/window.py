@@ -173,8 +173,10 @@ class MainWindow(QMainWindow):
         known, now = self._link.known, time.time()
         self.pages[self.current].present(known, now)
         line = common.status_line(known, now)
-        parts = [(part.text, part.tone, part.tip) for part in (line.state, line.network, line.hub, line.peers)]
-        self.status.say(parts, line.worth)
+        *parts, worth = [
+            (part.text, part.tone, part.tip) for part in (line.state, line.network, line.hub, line.peers, line.worth)
+        ]
+        self.status.say(parts, worth)
         self._show_hints()
         notice = common.link_notice(known.link, now)
         self._banner_host.setVisible(notice is not None)

@@ -92,11 +92,14 @@ def test_when_the_link_has_a_banner(phase: Phase, shown: bool) -> None:
 
 def test_the_status_line_says_what_tokens_are_worth_only_where_it_is_nothing() -> None:
     line = common.status_line(samples.live(), NOW)
-    assert line.worth == "Tokens on this private network have no value"
+    assert line.worth.text == "Tokens on this private network have no value"
+    assert "could choose the challenges" in line.worth.tip
+    assert "could choose the challenges" in storage.proof_caution(samples.live())
     assert line.network.text == "Private network · block 18\u2009204, just now"
     public = samples.status(network=samples.status().network.model_copy(update={"private": False, "name": "testville"}))
     line = common.status_line(samples.live(status=public), NOW)
-    assert line.worth == ""
+    assert line.worth.text == ""
+    assert storage.proof_caution(samples.live(status=public)) == ""
     assert line.network.text.startswith("testville · block")
 
 

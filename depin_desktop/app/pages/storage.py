@@ -95,7 +95,7 @@ class StoragePage(Page):
             self._say_empty()
             self._show_folders(storage.folders, known.inventory, now, known.link.live)
             self.rates.show_rates(storage.rates)
-            self.rates.show_proofs(storage, known.symbol, now)
+            self.rates.show_proofs(storage, known, now)
             self.sets.show_sets(storage.data_sets, now)
         self.show_away(storage is not None and not known.link.live)
 
@@ -176,9 +176,11 @@ class RatesRow(QWidget):
         self.proof_label = Labelled(tr("Proofs, last 30 periods"))
         self.bars = ProofBars()
         self.last = Text("", "caption", "faint", elide=Qt.TextElideMode.ElideRight)
+        self.caution = Text("", "caption", "faint", wrap=True)
         self.proofs.body.addWidget(self.proof_label)
         self.proofs.body.addWidget(self.bars, 1)
         self.proofs.body.addWidget(self.last)
+        self.proofs.body.addWidget(self.caution)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(GAP)
@@ -189,11 +191,14 @@ class RatesRow(QWidget):
         self.received.show_rates(rates)
         self.sent.show_rates(rates)
 
-    def show_proofs(self, storage: StorageStatus, symbol: str, now: float) -> None:
-        view = say.proofs(storage.proofs, symbol, now)
+    def show_proofs(self, storage: StorageStatus, known: Known, now: float) -> None:
+        view = say.proofs(storage.proofs, known.symbol, now)
         self.proof_label.figure.say(view.proven, view.of)
         self.bars.show_bars(view.bars, view.sentence)
         self.last.say(view.last.text, view.last.tone, view.last.tip)
+        caution = say.proof_caution(known)
+        self.caution.say(caution)
+        self.caution.setVisible(bool(caution))
 
 
 class DataSetsCard(Card):

@@ -135,7 +135,7 @@ class StatusLine:
     network: Words
     hub: Words
     peers: Words
-    worth: str
+    worth: Words
 
 
 def status_line(known: Known, now: float) -> StatusLine:
@@ -153,8 +153,10 @@ def status_line(known: Known, now: float) -> StatusLine:
     else:
         state = _earning(known)
     if status is None:
-        return StatusLine(state, nothing, nothing, nothing, "")
-    worth = tr("Tokens on this private network have no value") if status.network.private else ""
+        return StatusLine(state, nothing, nothing, nothing, nothing)
+    worth = nothing
+    if status.network.private:
+        worth = Words(tr("Tokens on this private network have no value"), "muted", operator_run())
     hub = Words(tr("Hub connected"), "muted", status.hub.detail)
     if not status.hub.connected:
         hub = Words(tr("Hub away"), "warning", status.hub.detail or tr("New customers cannot find this node now."))
@@ -163,6 +165,14 @@ def status_line(known: Known, now: float) -> StatusLine:
         hub = Words(hub.text, hub.tone, tr("{offers} seen", offers=offers))
     peers = Words(counted(status.node.peers, tr("peer"), tr("peers")), "muted", tr("Connected directly, now"))
     return StatusLine(state, _network(status, now), hub, peers, worth)
+
+
+def operator_run() -> str:
+    """What proofs are worth where one party makes all blocks (docs/economics.md)."""
+    return tr(
+        "Whoever runs this private network makes all its blocks and could choose the challenges: "
+        "proofs here convince that operator, not strangers."
+    )
 
 
 def _earning(known: Known) -> Words:

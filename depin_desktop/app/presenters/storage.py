@@ -17,6 +17,8 @@ from depin_desktop.api.models import (
     SharedFolder,
     StorageStatus,
 )
+from depin_desktop.app.known import Known
+from depin_desktop.app.presenters.common import operator_run
 from depin_desktop.app.words import Words, age, ahead, counted, full_time, short_address, tr, when
 from depin_desktop.core.units import format_rate, format_size, format_tokens
 
@@ -309,6 +311,11 @@ def proofs(records: Sequence[ProofRecord], symbol: str, now: float, slots: int =
         "" if ordered else tr("No proof was due yet."),
         _last_proof(ordered, symbol, now),
     )
+
+
+def proof_caution(known: Known) -> str:
+    """What the proofs are not, where that has to be said."""
+    return operator_run() if known.status is not None and known.status.network.private else ""
 
 
 def _last_proof(ordered: Sequence[ProofRecord], symbol: str, now: float) -> Words:

@@ -160,15 +160,15 @@ class StatusBar(QWidget):
         self.worth = Text("", "caption", "muted", elide=Qt.TextElideMode.ElideRight, least=260)
         row.addWidget(self.worth)
 
-    def say(self, parts: list[tuple[str, str, str]], worth: str) -> None:
-        """`parts` are (text, tone, tip): state, network, hub, peers."""
+    def say(self, parts: list[tuple[str, str, str]], worth: tuple[str, str, str]) -> None:
+        """All are (text, tone, tip); `parts`: state, network, hub, peers."""
         for label, (text, tone, tip) in zip(self.parts, parts, strict=True):
             label.say(text, tone, tip)
             label.setVisible(bool(text))
         if parts[0][1] != self._dot.tone:
             self._dot.tone = parts[0][1]
             self._dot.update()
-        self.worth.say(worth)
+        self.worth.say(*worth)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
