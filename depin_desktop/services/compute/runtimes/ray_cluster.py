@@ -200,6 +200,7 @@ class RayBackend:
 
     async def _look(self) -> None:
         try:
+            await self._reach()
             driver = await self._attached()
             self._size = await _survey(driver)
             self.problem = self._lacking(self._size)

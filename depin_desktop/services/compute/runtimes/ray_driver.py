@@ -121,6 +121,8 @@ class RayEngine:
         if not self._about:
             self._give_back(self._lease(task), kept=True)
         alive = [node for node in self._ray.nodes() if node["Alive"]]
+        if not alive:
+            raise Refused("crashed", "No node of it is alive.")
         self._cpus = max(1, sum(int(node["Resources"].get("CPU", 0)) for node in alive))
         return {"cpus": self._cpus, "nodes": len(alive), "about": self._about}
 
