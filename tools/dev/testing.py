@@ -16,6 +16,9 @@ from tools.dev.stamps import Stamp, fingerprint
 
 _WITHOUT_SCREEN = {"QT_QPA_PLATFORM": "offscreen"}
 _GRACE_S = 10.0
+# Tests mostly wait, for chains and children: a process for each core, four at most. A file's tests stay together, for
+# what they share.
+_SIDE_BY_SIDE = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
 
 
 def set_up_for_tests() -> None:
@@ -42,7 +45,10 @@ def test(arguments: Sequence[str], *, deep: bool) -> int:
         say("tests: pytest")
     try:
         status = abs(
-            family.run([PYTHON, "-m", "pytest", *arguments], env={**_WITHOUT_SCREEN, **(DEEP if deep else {})})
+            family.run(
+                [PYTHON, "-m", "pytest", *(arguments or _SIDE_BY_SIDE)],
+                env={**_WITHOUT_SCREEN, **(DEEP if deep else {})},
+            )
         )
     finally:
         left = _end_leftovers(family)
