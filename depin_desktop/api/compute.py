@@ -123,7 +123,7 @@ class ComputeStatus(Snapshot):
 
 
 class ShareCompute(Snapshot):
-    """Share this machine's computing power; a price of None is the network's suggestion, or what was set before.
+    """Share this machine's computing power; None leaves what was chosen before, at first the network's suggestions.
 
     Attributes:
         upstreams: base URLs of OpenAI-compatible servers that work too, and no others; None for those of before.
@@ -131,10 +131,10 @@ class ShareCompute(Snapshot):
         ray: address of a Ray cluster that works too; empty for none, None for the one of before.
     """
 
-    chat: bool = True
-    embeddings: bool = True
-    onnx: bool = True
-    wasm: bool = True
+    chat: bool | None = None
+    embeddings: bool | None = None
+    onnx: bool | None = None
+    wasm: bool | None = None
     price_in_per_mtoken: Money | None = None
     price_out_per_mtoken: Money | None = None
     price_per_run_second: Money | None = None

@@ -31,10 +31,10 @@ def register(root: click.Group, share: click.Group, unshare: click.Group) -> Non
 @click.option("--price-out", help="Tokens for a million tokens generated.")
 @click.option("--price-second", help="Tokens for a second of an ONNX or WASM run.")
 @click.option("--price-gfuel", help="Tokens for a thousand million units of WASM fuel.")
-@click.option("--chat/--no-chat", default=True, help="Sell chat and completion.")
-@click.option("--embeddings/--no-embeddings", default=True, help="Sell embeddings.")
-@click.option("--onnx/--no-onnx", default=True, help="Sell runs of ONNX models.")
-@click.option("--wasm/--no-wasm", default=True, help="Sell WASM jobs.")
+@click.option("--chat/--no-chat", default=None, help="Sell chat and completion (what is left out stays as it is).")
+@click.option("--embeddings/--no-embeddings", default=None, help="Sell embeddings.")
+@click.option("--onnx/--no-onnx", default=None, help="Sell runs of ONNX models.")
+@click.option("--wasm/--no-wasm", default=None, help="Sell WASM jobs.")
 @click.option(
     "--upstream",
     "upstreams",
@@ -52,10 +52,10 @@ async def share_compute(
     price_out: str | None,
     price_second: str | None,
     price_gfuel: str | None,
-    chat: bool,
-    embeddings: bool,
-    onnx: bool,
-    wasm: bool,
+    chat: bool | None,
+    embeddings: bool | None,
+    onnx: bool | None,
+    wasm: bool | None,
     upstreams: tuple[str, ...],
     upstream_key_file: Path | None,
     ray: str | None,
@@ -119,17 +119,21 @@ async def jobs(context: Context, limit: int) -> None:
 
 
 @compute.group(invoke_without_command=True)
-@click.pass_context
-def models(context: click.Context) -> None:
-    """The models of this machine."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_models)
+@command
+async def models(context: Context) -> None:
+    """The models of this machine, what they were measured at, and what they cost."""
+    if click.get_current_context().invoked_subcommand is None:
+        await _list_models(context)
 
 
 @models.command("list")
 @command
 async def list_models(context: Context) -> None:
     """List models, what they were measured at, and what they cost."""
+    await _list_models(context)
+
+
+async def _list_models(context: Context) -> None:
     async with EngineClient(context.home) as client:
         answer = await client.compute()
     context.answer(answer.models, describe_models(answer) or "There is no model.")

@@ -169,6 +169,8 @@ async def test_sharing_is_a_command_and_survives_a_restart(make_home: Any, tmp_p
         with pytest.raises(CommandFailed, match="pickle"):
             await types(home, "compute", "models", "import", str(pickle))
         assert "doubling" in await types(home, "compute", "models", "list")
+        listed = json.loads(await types(home, "compute", "models", "--json"))
+        assert sha256 in {model["sha256"] for model in listed}
         text = await types(home, "compute", "models", "remove", sha256[:12])
         assert "doubling" not in text
         with pytest.raises(CommandFailed, match="no such model"):

@@ -99,6 +99,7 @@ def test_a_server_keeps_its_identity_when_it_is_connected_again_and_loses_it_whe
     again = once.with_upstream("http://gpu.lan:8000/v1", "new")
     identities = {upstream.url: upstream.id for upstream in once.upstreams}
     assert {upstream.url: upstream.id for upstream in again.upstreams} == identities
+    assert again.with_upstream("http://gpu.lan:8000").upstreams[-1].key.get_secret_value() == "new"
     left = again.without_upstream("http://gpu.lan:8000")
     assert [upstream.url for upstream in left.upstreams] == ["http://other.lan/v1"]
     with pytest.raises(UserFacingError):

@@ -104,7 +104,8 @@ async def test_choices_are_kept_and_what_was_never_chosen_is_the_networks(store:
     again = Choices.of(await store.choices(), NETWORK)
     assert again == chosen
     assert (again.sells(WorkKind.WASM), again.sells(WorkKind.COMPLETION)) == (False, True)
-    assert again.with_shared(ShareCompute(price_out_per_mtoken=8)).prices.price_in_per_mtoken == 7
+    dearer = again.with_shared(ShareCompute(price_out_per_mtoken=8))
+    assert (dearer.prices.price_in_per_mtoken, dearer.wasm) == (7, False)
     assert not again.without_sharing().sells(WorkKind.CHAT)
 
 

@@ -44,7 +44,7 @@ class Choices:
     def with_shared(self, request: ShareCompute) -> Choices:
         """With what the owner asks for now."""
         wished = request.model_dump(include={field.name for field in fields(Prices)})
-        flags = {name: getattr(request, name) for name in _FLAGS[1:]}
+        flags = {name: wish for name in _FLAGS[1:] if (wish := getattr(request, name)) is not None}
         return replace(self, shared=True, prices=self.prices.changed(wished), **flags)
 
     def without_sharing(self) -> Choices:

@@ -75,16 +75,18 @@ class Elsewhere(BaseModel):
     cluster: Cluster | None = None
 
     def with_upstream(self, url: str, key: str = "", models: tuple[str, ...] = ()) -> Elsewhere:
-        """With this server too; one that is known at this address keeps its identity.
+        """With this server too; one that is known at this address keeps its identity, and its key unless given anew.
 
         Raises:
             UserFacingError: the address is no base URL.
         """
         base = base_url(url)
-        known = next((upstream.id for upstream in self.upstreams if upstream.url == base), None) or _new_id()
+        known = next((upstream for upstream in self.upstreams if upstream.url == base), None)
+        secret = known.key if known is not None and not key else SecretStr(key)
+        identity = _new_id() if known is None else known.id
         others = tuple(upstream for upstream in self.upstreams if upstream.url != base)
         return self.model_copy(
-            update={"upstreams": (*others, Upstream(id=known, url=base, key=SecretStr(key), models=models))}
+            update={"upstreams": (*others, Upstream(id=identity, url=base, key=secret, models=models))}
         )
 
     def without_upstream(self, url: str) -> Elsewhere:
