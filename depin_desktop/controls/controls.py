@@ -49,6 +49,7 @@ class Controls:
         self._facts = Facts(now=time.time())
         self._allowance = Allowance.stopped("The engine is starting.")
         self._callbacks: list[Callback] = []
+        self._decided = False
         self._published: ControlsStatus | None = None
         self._published_at = float("-inf")
         self._saving = asyncio.Lock()
@@ -114,13 +115,14 @@ class Controls:
         before, self._allowance = self._allowance, policy.decide(kept.wishes, self._facts, kept.pause)
         if self._allowance != before:
             self._tell(before)
+        self._decided = True
         self._publish(at_once=self._allowance != before)
 
     def _tell(self, before: Allowance) -> None:
         now = self._allowance
         if now.run != before.run or now.reason != before.reason:
             log.info("work %s", "may run" if now.run else f"stops: {now.reason}")
-        if now.run != before.run and self._published is not None:
+        if now.run != before.run and self._decided:
             title = "Work goes on" if now.run else "Work is paused"
             self._bus.publish("activity", Activity(at=time.time(), kind="controls", title=title, detail=now.reason))
         for callback in self._callbacks:
@@ -131,7 +133,7 @@ class Controls:
 
     def _publish(self, *, at_once: bool) -> None:
         now = time.monotonic()
-        if not at_once and now - self._published_at < SHOWN_EVERY_S:
+        if not self._bus.wanted(TOPIC) or (not at_once and now - self._published_at < SHOWN_EVERY_S):
             return
         status = self.status()
         if status != self._published:
@@ -148,7 +150,7 @@ class Controls:
     def status(self) -> ControlsStatus:
         """Everything the controls show, as last decided."""
         wishes, facts, allowed = self._kept.wishes, self._facts, self._allowance
-        machine = self.observer.machine.value
+        machine = self.observer.machine()
         reasons = {card.uuid: policy.card_reason(wishes, facts, card) for card in facts.cards}
         return ControlsStatus(
             wishes=wishes,
@@ -169,8 +171,8 @@ class Controls:
                 )
                 for gpu in self.observer.gpus
             ),
-            cpu_load_percent=machine.cpu_percent if machine else None,
-            memory_used_bytes=machine.memory_used_bytes if machine else None,
+            cpu_load_percent=machine.cpu_percent,
+            memory_used_bytes=machine.memory_used_bytes,
             cpu_temperature_c=facts.cpu_temperature_c,
             on_battery=facts.on_battery,
             idle_s=facts.idle_s,

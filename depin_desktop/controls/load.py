@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import psutil
@@ -14,6 +14,8 @@ from depin_desktop.api.models import Gpu
 from depin_desktop.controls.facts import App, Card
 from depin_desktop.hardware.machine import read_memory
 
+AGAIN_S = 1.0
+OLD_S = 60.0
 _CPU_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "cpu-thermal", "soc_thermal", "cpu")
 
 
@@ -25,26 +27,34 @@ def own_pids() -> frozenset[int]:
 
 @dataclass(frozen=True)
 class MachineLoad:
-    """How busy the whole machine is; percent is None at the first look."""
+    """How busy the whole machine is; percent is None at the first look after a long time."""
 
     cpu_percent: float | None
     memory_used_bytes: int
 
 
 class Machine:
-    """Measures between two calls."""
+    """Measures between two looks, which are no closer than `AGAIN_S`: what is asked sooner is told the last one."""
 
-    def __init__(self) -> None:
-        self._at, self._busy = 0.0, 0.0
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._threads = psutil.cpu_count() or 1
+        self._at, self._busy = float("-inf"), 0.0
+        self._last = MachineLoad(None, 0)
 
     def read(self) -> MachineLoad:
-        """What the processor did since the last call, ours and others', and the memory in use now."""
-        now, busy, memory = time.monotonic(), _busy_seconds(), read_memory()
-        elapsed = (now - self._at) * (psutil.cpu_count() or 1)
-        share = min(100.0, max(0.0, busy - self._busy) / elapsed * 100) if self._at and elapsed > 0 else None
+        """What the processor did since the last look, ours and others', and the memory in use now."""
+        now = self._clock()
+        if (elapsed := now - self._at) < AGAIN_S:
+            return self._last
+        busy, memory = _busy_seconds(), read_memory()
+        # A share of long ago tells nothing of now. Whole percents: a window redraws for what a person can tell apart.
+        share = (
+            None if elapsed > OLD_S else min(100, round(max(0.0, busy - self._busy) / elapsed / self._threads * 100))
+        )
         self._at, self._busy = now, busy
-        # Whole percents: a window redraws for what a person can tell apart.
-        return MachineLoad(share if share is None else round(share), memory.total_bytes - memory.available_bytes)
+        self._last = MachineLoad(share, memory.total_bytes - memory.available_bytes)
+        return self._last
 
 
 class OthersLoad:

@@ -34,7 +34,7 @@ KEPT_S = 10.0
 
 @dataclass
 class Sources:
-    """Where readings come from; each blocks and is asked in a thread of its own."""
+    """Where readings come from; each may block and is asked in a thread of its own, but for the last."""
 
     cards: Callable[[], GpuReading]
     set_power_limit: Callable[[str, float | None], None]
@@ -45,6 +45,7 @@ class Sources:
     idle: Callable[[], sessions.Idle] = sessions.read_idle
     own_pids: Callable[[], frozenset[int]] = load.own_pids
     machine: Callable[[], load.MachineLoad] = field(default_factory=lambda: load.Machine().read)
+    """No rule follows it and it waits for nothing, so it is read by whoever shows it, when they do."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,6 @@ class Observer:
         self.others = Reading("load", self.sources.others, prober, changed)
         self.others.wanted = lambda: wishes().busy_percent is not None
         self.others.pace = lambda: 2.0
-        # Only shown: no rule follows it, so nothing is decided anew when it changes.
-        self.machine = Reading("machine", self.sources.machine, prober, lambda: None)
-        self.machine.pace = lambda: 2.0
         self.programs = Reading("programs", lambda: self.sources.running(wishes().exclusive_apps), prober, changed)
         self.programs.wanted = lambda: bool(wishes().exclusive_apps)
         self.programs.pace = lambda: 3.0
@@ -137,7 +135,7 @@ class Observer:
 
     @property
     def readings(self) -> tuple[Reading[Any], ...]:
-        return (self.cards, self.temperature, self.battery, self.others, self.machine, self.programs, self.idle)
+        return (self.cards, self.temperature, self.battery, self.others, self.programs, self.idle)
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
@@ -160,6 +158,10 @@ class Observer:
         """The wishes have changed: read at once what they ask for."""
         for reading in self.readings:
             reading.cycle.trigger()
+
+    def machine(self) -> load.MachineLoad:
+        """How busy the whole machine is; only shown."""
+        return self.sources.machine()
 
     def facts(self, *, sharing: bool) -> Facts:
         """Everything that is known now; remembers nothing (see `hysteresis`)."""

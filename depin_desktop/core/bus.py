@@ -31,13 +31,18 @@ class EventBus:
     def publish(self, topic: str, data: BaseModel) -> None:
         """Hands `data` to every subscriber, replacing an unread older snapshot of the same topic."""
         for subscriber in self._subscribers:
-            subscriber.put(Message(topic, data), replace=topic not in self._keep_all)
+            if subscriber.wants(topic):
+                subscriber.put(Message(topic, data), replace=topic not in self._keep_all)
 
-    def subscribe(self) -> Subscription:
-        """A stream of messages from now on; close it (or use it as a context manager) when done."""
-        subscription = Subscription(self)
+    def subscribe(self, *topics: str) -> Subscription:
+        """A stream of messages from now on, where topics are named of these alone; use it as a context manager."""
+        subscription = Subscription(self, topics)
         self._subscribers.add(subscription)
         return subscription
+
+    def wanted(self, topic: str) -> bool:
+        """Whether anybody listens: what is dear to put together need not be when nobody does."""
+        return any(subscriber.wants(topic) for subscriber in self._subscribers)
 
     def forget(self, subscription: Subscription) -> None:
         self._subscribers.discard(subscription)
@@ -46,10 +51,14 @@ class EventBus:
 class Subscription:
     """The unread messages of one subscriber, oldest first."""
 
-    def __init__(self, bus: EventBus, limit: int = 1000) -> None:
+    def __init__(self, bus: EventBus, topics: Iterable[str] = (), limit: int = 1000) -> None:
         self._bus = bus
+        self._topics = frozenset(topics)
         self._pending: deque[Message] = deque(maxlen=limit)
         self._ready = asyncio.Event()
+
+    def wants(self, topic: str) -> bool:
+        return not self._topics or topic in self._topics
 
     def put(self, message: Message, *, replace: bool) -> None:
         if replace:

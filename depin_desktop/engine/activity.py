@@ -19,7 +19,7 @@ class ActivityLog:
 
     def __init__(self, database: Database, bus: EventBus) -> None:
         self._database = database
-        self._subscription: Subscription = bus.subscribe()
+        self._subscription: Subscription = bus.subscribe("activity")
         self._newest: deque[Activity] = deque(maxlen=SHOWN)
 
     async def open(self) -> None:

@@ -161,7 +161,9 @@ class Engine:
         self.reporting.trigger()
 
     async def _report(self) -> None:
-        """Publishes the status when it has changed."""
+        """Publishes the status when it has changed, as long as anybody listens; who begins to is given it then."""
+        if not self.bus.wanted("status"):
+            return
         status = self.status()
         if status != self._reported:
             self._reported = status

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from depin_desktop.controls.load import Machine, OthersLoad, Programs, cpu_temperature, on_battery, own_pids
+from depin_desktop.controls.load import (
+    AGAIN_S,
+    OLD_S,
+    Machine,
+    OthersLoad,
+    Programs,
+    cpu_temperature,
+    on_battery,
+    own_pids,
+)
 from depin_desktop.controls.sessions import Idle, idle_of_sessions, read_idle
 
 NOW = 1_800_000_000.0
@@ -56,15 +65,20 @@ def test_our_own_work_and_our_workers_work_are_not_others_load() -> None:
 
 
 def test_the_whole_load_counts_our_own_work() -> None:
-    machine = Machine()
+    late = 0.0
+    machine = Machine(lambda: time.monotonic() + late)
     assert machine.read().cpu_percent is None, "one look cannot tell"
     spent = time.process_time()
     while time.process_time() - spent < 0.1:
         pass
+    assert machine.read().cpu_percent is None, "one look follows another too closely to tell"
+    late = AGAIN_S
     load = machine.read()
     assert load.cpu_percent is not None
     assert 0 < load.cpu_percent <= 100
     assert load.memory_used_bytes > 0
+    late = 2 * OLD_S
+    assert machine.read().cpu_percent is None, "what was long ago is not told as if it were now"
 
 
 def test_heat_and_battery_are_read_or_unknown() -> None:

@@ -20,3 +20,15 @@ async def test_a_closed_subscription_receives_nothing_more() -> None:
         pass
     bus.publish("sharing", SetSharing(on=True))
     assert not subscription._pending
+
+
+async def test_who_names_topics_hears_of_these_alone_and_only_they_are_wanted() -> None:
+    bus = EventBus()
+    assert not bus.wanted("sharing")
+    with bus.subscribe("activity") as subscription:
+        bus.publish("sharing", SetSharing(on=True))
+        bus.publish("activity", Activity(at=0, kind="proof", title="one"))
+        assert (await subscription.next()).topic == "activity"
+        assert bus.wanted("activity")
+        assert not bus.wanted("sharing")
+    assert not bus.wanted("activity")
