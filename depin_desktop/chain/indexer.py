@@ -32,6 +32,7 @@ Callback = Callable[[LogEvent], Awaitable[object]]
 
 PUBLIC_POLL_S = 6.0
 PRIVATE_POLL_S = 2.0
+LIVE_POLL_S = 6.0  # while new heads are announced, polling only finds out when they no longer are
 SILENT_S = 5.0  # a subscription that is this far behind what polling sees is dropped and made anew
 FIRST_RANGE = 500
 LARGEST_RANGE = 5000
@@ -71,7 +72,8 @@ class Indexer:
         self.head = -1
         self.synced_at = 0.0
         poll = PRIVATE_POLL_S if chain.network.private else PUBLIC_POLL_S
-        self.cycle = Cycle("index", poll if poll_s is None else poll_s, self._round)
+        self._poll_s, self._live_poll_s = (poll, LIVE_POLL_S) if poll_s is None else (poll_s, poll_s)
+        self.cycle = Cycle("index", self._poll_s, self._round)
         self._heads = Heads(chain.network.ws_url, self._on_head) if chain.network.ws_url else None
         self._tasks = Tasks("index")
 
@@ -192,6 +194,7 @@ class Indexer:
             await self._catch_up()
         except (UserFacingError, RpcError) as error:
             log.warning("the index stands at block %d: %s", self.height, error)
+        self.cycle.interval_s = self._live_poll_s if self.live else self._poll_s
 
     async def _catch_up(self) -> None:
         head = await self._chain.block("latest")

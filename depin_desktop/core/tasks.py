@@ -49,7 +49,8 @@ class Tasks:
 class Cycle:
     """A repeated piece of work: every `interval_s`, and at once when triggered.
 
-    A failing round is logged and the next one comes after the usual interval; the loop itself never dies of it.
+    A failing round is logged and the next one comes after the usual interval; the loop itself never dies of it. Rounds
+    that are a second or more apart fall on whole seconds, those of all cycles: an idle process wakes once for them all.
     """
 
     def __init__(self, name: str, interval_s: float, work: Callable[[], Awaitable[object]]) -> None:
@@ -76,8 +77,12 @@ class Cycle:
                 self._round_done.notify_all()
             # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the trigger.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.interval_s):
+                async with asyncio.timeout_at(self._next_round_at()):
                     await self._wake.wait()
+
+    def _next_round_at(self) -> float:
+        at = asyncio.get_running_loop().time() + self.interval_s
+        return at if self.interval_s < 1 else round(at)
 
     def trigger(self) -> None:
         """Starts the next round now, without waiting for it."""

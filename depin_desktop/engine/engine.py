@@ -48,6 +48,7 @@ from depin_desktop.wallet.joining import joined_network
 log = logging.getLogger(__name__)
 
 STATUS_EVERY_S = 1.0
+UNSEEN_EVERY_S = 60.0
 DRAIN_DEADLINE_S = 5.0
 PAUSED = "Sharing is off. What customers have paid for is still kept, served and proven."
 
@@ -162,7 +163,9 @@ class Engine:
 
     async def _report(self) -> None:
         """Publishes the status when it has changed, as long as anybody listens; who begins to is given it then."""
-        if not self.bus.wanted("status"):
+        wanted = self.bus.wanted("status")
+        self.reporting.interval_s = STATUS_EVERY_S if wanted else UNSEEN_EVERY_S
+        if not wanted:
             return
         status = self.status()
         if status != self._reported:
@@ -237,7 +240,9 @@ class Engine:
         return self.status()
 
     def subscribe(self) -> Subscription:
-        return self.bus.subscribe()
+        subscription = self.bus.subscribe()
+        self.reporting.trigger()
+        return subscription
 
     def request_shutdown(self) -> None:
         self._request_shutdown()
