@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import nats
 from nats.aio.client import Client
-from nats.js.api import KeyValueConfig, StorageType
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, KeyValueConfig, StorageType
+from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 from nats.js.kv import KeyValue
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 BUCKET_TTL_S = 300.0
 BUCKET_BYTES = 64 * 1024 * 1024  # some 15,000 offers of the largest size
+KEYS = f"$KV.{BUCKET}."
 REQUEST_TIMEOUT_S = 5.0
 RETRY_S = 1.0
 CHECK_S = 10.0
@@ -45,6 +47,7 @@ class HubLink:
         self._client: Client | None = None
         self._bucket: KeyValue | None = None
         self._bucket_made_at: object = None
+        self._subscription: JetStreamContext.PushSubscription | None = None
         self._lost = asyncio.Event()
         self.check_cycle = Cycle("hub check", CHECK_S, self._check)
 
@@ -84,7 +87,7 @@ class HubLink:
                 self._lost.clear()
                 client = await self._connect()
                 bucket, made_at = await _open_bucket(client)
-                await self._watch(bucket, made_at)
+                await self._watch(client, bucket, made_at)
             except Exception as error:  # noqa: BLE001 - the library raises many kinds; none may end the following
                 log.debug("the hub %s is away: %r", self.url, error)
             self._bucket = None
@@ -115,12 +118,13 @@ class HubLink:
             with contextlib.suppress(Exception):
                 await client.close()
 
-    async def _watch(self, bucket: KeyValue, made_at: object) -> None:
+    async def _watch(self, client: Client, bucket: KeyValue, made_at: object) -> None:
         """Takes in the present entries and then every change, until the link is lost."""
-        watcher = await bucket.watchall(ignore_deletes=True)
-        consuming = self._tasks.spawn("consume", self._consume(watcher))
+        stream = client.jetstream(timeout=REQUEST_TIMEOUT_S)
+        subscription = await stream.subscribe(f"{KEYS}>", stream=f"KV_{BUCKET}", config=_newest())
+        consuming = self._tasks.spawn("consume", self._consume(subscription))
         lost = self._tasks.spawn("loss", self._lost.wait())
-        self._bucket, self._bucket_made_at = bucket, made_at
+        self._bucket, self._bucket_made_at, self._subscription = bucket, made_at, subscription
         try:
             await self._on_state()
             await asyncio.wait([consuming, lost], return_when=asyncio.FIRST_COMPLETED)
@@ -128,27 +132,39 @@ class HubLink:
             consuming.cancel()
             lost.cancel()
             with contextlib.suppress(Exception):
-                await watcher.stop()  # type: ignore[no-untyped-call]
+                await subscription.unsubscribe()
 
-    async def _consume(self, watcher: KeyValue.KeyWatcher) -> None:
-        async for entry in watcher:
+    async def _consume(self, subscription: JetStreamContext.PushSubscription) -> None:
+        async for message in subscription.messages:
             # An unsigned deletion is nobody's word: offers end by a newer one or by their expiry.
-            if entry is not None and entry.value:
-                await self._take_in(entry.key, entry.value)
+            if message.data:
+                await self._take_in(message.subject.removeprefix(KEYS), message.data)
 
     async def _check(self) -> None:
-        """Finds a bucket that was lost or made anew behind a living connection, which no watch would tell."""
-        bucket = self._bucket
-        if bucket is None or not self.connected:
+        """Finds a bucket or a watch that was lost behind a living connection, which nothing else would tell."""
+        bucket, subscription = self._bucket, self._subscription
+        if bucket is None or subscription is None or not self.connected:
             return
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 intact = (await bucket.status()).stream_info.created == self._bucket_made_at
+                await subscription.consumer_info()
         except Exception as error:  # noqa: BLE001 - an answer that is none means the same whatever its kind
             log.info("the hub %s does not find its bucket: %r", self.url, error)
             intact = False
         if not intact:
             self._lost.set()
+
+
+def _newest() -> ConsumerConfig:
+    """The newest value of each key, then every change.
+
+    The library's own watch of a bucket looks four times a second whether it has to slow its hub down; what is sent here
+    is bounded by the bucket's size, and `_check` finds a consumer that the hub has lost.
+    """
+    return ConsumerConfig(
+        deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, ack_policy=AckPolicy.NONE, max_deliver=1, mem_storage=True
+    )
 
 
 async def _open_bucket(client: Client) -> tuple[KeyValue, object]:

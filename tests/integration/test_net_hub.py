@@ -330,6 +330,23 @@ async def test_a_bucket_lost_behind_a_living_connection_is_noticed(world, server
     await until(customer, lambda: customer.offers().get(OWNER) == newer)
 
 
+async def test_a_watch_that_its_hub_has_forgotten_is_noticed(world, server):
+    provider, customer = await world.hub(), await world.hub()
+    await provider.publish_offer(world.offer(), OPERATOR)
+    await until(customer, lambda: OWNER in customer.offers())
+    client = await nats.connect(server.url)
+    stream = client.jetstream()
+    for watch in await stream.consumers_info(f"KV_{BUCKET}"):
+        await stream.delete_consumer(f"KV_{BUCKET}", watch.name)
+    await client.close()
+    for hub in (provider, customer):
+        await hub.check()
+        await until(hub, lambda hub=hub: hub.connected)
+    newer = world.offer(addresses=("127.0.0.1:8",))
+    assert await provider.publish_offer(newer, OPERATOR)
+    await until(customer, lambda: customer.offers().get(OWNER) == newer)
+
+
 async def test_one_hub_that_hides_everything_hides_nothing_while_another_works(world, server, tmp_path):
     second = Server(tmp_path / "second")
     await second.start()
