@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 TOPIC = "compute"
 WATCH_S = 1.0
+WATCH_UNSEEN_S = 5.0
 COUNT_WITHIN_S = 2.0
 WRITE_AFTER_S = 0.3  # jobs that end within it are written, and shown, together
 NEWS_EVERY_S = 10.0
@@ -208,6 +209,7 @@ class ComputeService:
         except UserFacingError as error:  # what the owner has to mend; what works already goes on
             self._problem = str(error)
         self.touch()
+        self.watching.trigger()
 
     @property
     def choices(self) -> Choices:
@@ -358,6 +360,8 @@ class ComputeService:
             self._served = served
             self._offer_changed()
             self.touch()
+        lively = self._bus.wanted(TOPIC) or self.jobs.running or any(model.rate == 0 for model in served)
+        self.watching.interval_s = WATCH_S if lively else WATCH_UNSEEN_S
 
     async def _tell(self) -> None:
         (count, amount), self._news = self._news, (0, 0)
