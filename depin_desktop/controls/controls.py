@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 TOPIC = "controls"
 INTERVAL_S = 1.0  # how late a snooze, a schedule or a word that grew old may be noticed; changes are noticed at once
+UNSEEN_INTERVAL_S = 2.0
 SHOWN_EVERY_S = 2.0  # readings alone are published no more often
 
 Callback = Callable[[Allowance], None]
@@ -145,6 +146,7 @@ class Controls:
         if pause is not None and pause.until is not None and pause.until <= time.time():
             await self._keep({"pause": None})
         self.decide()
+        self.cycle.interval_s = INTERVAL_S if self._bus.wanted(TOPIC) else UNSEEN_INTERVAL_S
         await self._power.follow(self._kept.wishes, self.observer.gpus)
 
     def status(self) -> ControlsStatus:
