@@ -143,7 +143,9 @@ async def test_a_pause_ends_workers_within_a_second_and_the_next_job_loads_again
 ) -> None:
     model = seller.model("chat")
     response = await customer.open(CHAT, question(2000, stream=True, model=model))
-    await response.content.readany()
+    seen = b""
+    while seen.count(b"data:") < 3:  # a sign of life, or the role, may come before the first word
+        seen += await response.content.readany()
     workers = [psutil.Process(worker.pid) for worker in local(seller).workers() if worker.pid]
     assert workers
     assert {worker.pid for worker in workers} <= own_pids()  # their load never counts as somebody else's
