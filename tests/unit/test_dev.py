@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import dev
-from tools.dev import qt_libraries, slither_report, system_packages
+from tools.dev import slither_report, system_libraries, system_packages
 from tools.dev.commands import run_quietly
 from tools.dev.main import main, parser
 from tools.dev.processes import Family
@@ -60,9 +60,9 @@ def test_a_fingerprint_tells_where_one_source_ends_and_the_next_begins(tmp_path:
 
 def test_a_missing_library_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     libraries = {"libGL.so.1": "libgl1", "libdepin-none.so.7": "libdepin-none7", "libdepin-none.so.8": "libdepin-none7"}
-    missing = [name for name in qt_libraries.missing_libraries(libraries) if "depin" in name]
+    missing = [name for name in system_libraries.missing_libraries(libraries) if "depin" in name]
     assert missing == ["libdepin-none.so.7", "libdepin-none.so.8"]
-    assert qt_libraries.packages_of(missing, libraries) == ["libdepin-none7"]
+    assert system_libraries.packages_of(missing, libraries) == ["libdepin-none7"]
     monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
     with pytest.raises(Stop) as stopped:
         system_packages.install_or_explain(["libdepin-none7", "libx"], "The window needs more")
@@ -72,10 +72,12 @@ def test_a_missing_library_is_named_with_its_package(monkeypatch: pytest.MonkeyP
 
 
 def test_each_screen_needs_its_own_libraries() -> None:
-    bare = qt_libraries.wanted_libraries()
+    bare = system_libraries.wanted_libraries()
     assert not [name for name in bare if "xcb" in name or "wayland" in name]
-    assert "libxcb-cursor.so.0" in qt_libraries.wanted_libraries(x11=True)
-    assert "libwayland-client.so.0" in qt_libraries.wanted_libraries(wayland=True)
+    assert "libgomp.so.1" in bare
+    assert not [name for name in system_libraries.wanted_libraries(window=False) if name in system_libraries.WINDOW]
+    assert "libxcb-cursor.so.0" in system_libraries.wanted_libraries(x11=True)
+    assert "libwayland-client.so.0" in system_libraries.wanted_libraries(wayland=True)
 
 
 def test_a_failing_program_becomes_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,9 +15,9 @@ from tools.dev.contract_tools import ensure_contract_tools
 from tools.dev.places import LOGS, PYTHON, STATE, shown
 from tools.dev.processes import POLL_S, Family
 from tools.dev.python_packages import ensure_python_packages
-from tools.dev.qt_libraries import ensure_qt_libraries
 from tools.dev.say import Stop, complain, say
 from tools.dev.stamps import Stamp
+from tools.dev.system_libraries import ensure_system_libraries
 
 NETWORK, HOME, SHARED = STATE / "network", STATE / "home", STATE / "shared"
 SHARED_SIZE = "2GiB"
@@ -37,8 +37,7 @@ def run(*, headless: bool) -> int:
         headless = True
     ensure_python_packages()
     ensure_contract_tools()
-    if not headless:
-        ensure_qt_libraries(x11=x11, wayland=wayland)
+    ensure_system_libraries(window=not headless, x11=x11, wayland=wayland)
     say(f"everything that is needed is here ({time.monotonic() - began:.1f} s)")
     with only_one():
         family = Family()

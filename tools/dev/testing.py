@@ -10,9 +10,9 @@ from tools.dev.deep import DEEP, run_deep_contract_tests
 from tools.dev.places import PYTHON, ROOT, STATE, shown
 from tools.dev.processes import Family
 from tools.dev.python_packages import ensure_python_packages, install_into, make_environment
-from tools.dev.qt_libraries import ensure_qt_libraries
 from tools.dev.say import Stop, complain, say
 from tools.dev.stamps import Stamp, fingerprint
+from tools.dev.system_libraries import ensure_system_libraries
 
 _WITHOUT_SCREEN = {"QT_QPA_PLATFORM": "offscreen"}
 _GRACE_S = 10.0
@@ -25,7 +25,7 @@ def set_up_for_tests() -> None:
     """Everything that any check or test needs."""
     ensure_python_packages()
     ensure_contract_tools()
-    ensure_qt_libraries()
+    ensure_system_libraries()
 
 
 def test(arguments: Sequence[str], *, deep: bool) -> int:

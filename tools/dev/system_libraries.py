@@ -1,7 +1,7 @@
-"""Qt's wheels bring Qt, but not the libraries of the system that Qt stands on: names those that are missing.
+"""Wheels do not bring the libraries of the system that they stand on: names those that are missing.
 
-Found with `ldd` on QtGui, QtWidgets, QtSvg and the platform plugins of PySide6-Essentials 6.11; of what those need, the
-C and C++ libraries and what other libraries here bring along are left out.
+Found with `ldd` on QtGui, QtWidgets, QtSvg and the platform plugins of PySide6-Essentials 6.11, and on what all other
+wheels bring; of what those need, the C and C++ libraries and what other libraries here bring along are left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from tools.dev.say import Stop
 from tools.dev.system_packages import install_or_explain
 
 # library → the Debian and Ubuntu package that holds it
-ALWAYS = {
+ENGINES = {"libgomp.so.1": "libgomp1"}  # of xllamacpp
+WINDOW = {
     "libGL.so.1": "libgl1",
     "libEGL.so.1": "libegl1",
     "libX11.so.6": "libx11-6",
@@ -58,9 +59,10 @@ for name in sys.argv[1:]:
 """
 
 
-def wanted_libraries(*, x11: bool = False, wayland: bool = False) -> dict[str, str]:
-    """Library → package for drawing without a screen, and on the given kinds of screen."""
-    return {**ALWAYS, **(X11 if x11 else {}), **(WAYLAND if wayland else {})}
+def wanted_libraries(*, window: bool = True, x11: bool = False, wayland: bool = False) -> dict[str, str]:
+    """Library → package for working, for drawing a window without a screen, and on the given kinds of screen."""
+    screen = {**(X11 if x11 else {}), **(WAYLAND if wayland else {})}
+    return {**ENGINES, **WINDOW, **screen} if window else ENGINES
 
 
 def missing_libraries(names: Iterable[str]) -> list[str]:
@@ -76,19 +78,19 @@ def packages_of(missing: Sequence[str], libraries: dict[str, str]) -> list[str]:
     return sorted({libraries[name] for name in missing})
 
 
-def ensure_qt_libraries(*, x11: bool = False, wayland: bool = False) -> None:
+def ensure_system_libraries(*, window: bool = True, x11: bool = False, wayland: bool = False) -> None:
     """Installs what is missing, or says which packages to install.
 
     Raises:
         Stop: something is missing and cannot be installed from here.
     """
     if sys.platform != "linux":
-        return  # elsewhere Qt's wheels are complete
-    libraries = wanted_libraries(x11=x11, wayland=wayland)
+        return  # elsewhere wheels are complete
+    libraries = wanted_libraries(window=window, x11=x11, wayland=wayland)
     missing = missing_libraries(libraries)
     if not missing:
         return
-    reason = f"The window needs libraries that this system lacks ({', '.join(missing)})"
+    reason = f"Libraries are needed that this system lacks ({', '.join(missing)})"
     install_or_explain(packages_of(missing, libraries), reason)
     still = missing_libraries(missing)
     if still:
