@@ -95,7 +95,8 @@ class Tunnel:
     def begin(self, near: _End) -> None:
         """A program has connected: nothing of it is read before the stream is there."""
         assert near.transport is not None
-        near.transport.pause_reading()
+        # Not at once: Pythons before 3.11.4 begin to read only after `connection_made`, whatever was asked for in it.
+        asyncio.get_running_loop().call_soon(near.transport.pause_reading)
         self._near.add(near)
         self._tasks.spawn("stream", self._join(near))
 
