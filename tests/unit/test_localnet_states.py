@@ -20,7 +20,7 @@ def state(height: int) -> bytes:
 
 
 def dump(height: int) -> str:
-    return "0x" + gzip.compress(state(height)).hex()
+    return "0x" + gzip.compress(state(height), mtime=0).hex()
 
 
 @pytest.fixture
