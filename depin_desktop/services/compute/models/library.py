@@ -7,6 +7,7 @@ at all; what a crash leaves half copied is thrown away at the next start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import shutil
@@ -100,7 +101,9 @@ class Models:
                 model = await asyncio.shield(work)
             except asyncio.CancelledError:
                 stop.set()
-                await asyncio.wait({work})
+                while not work.done():  # also when it is cancelled again meanwhile: what was copied is being removed
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.wait({work})
                 raise
             self._kept = {**self._kept, model.sha256: model}
             return model
