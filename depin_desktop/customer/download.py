@@ -24,7 +24,7 @@ from depin_desktop.customer import coding, crypto
 from depin_desktop.customer.buffers import Buffers
 from depin_desktop.customer.gathering import Gathering, lost
 from depin_desktop.customer.health import GOOD, Health
-from depin_desktop.customer.layout import Geometry, ShareSpan
+from depin_desktop.customer.layout import MAX_CHUNK_BYTES, SEGMENT_BYTES, Geometry, ShareSpan, share_bytes
 from depin_desktop.customer.lines import NEXT_BYTES, Lines
 from depin_desktop.customer.locator import Locator
 from depin_desktop.customer.manifest import Manifest
@@ -38,6 +38,10 @@ log = logging.getLogger(__name__)
 WINDOW = 2
 AHEAD = 64
 """A deposit covers so many segments at once; one for a whole very large file would tie up too much."""
+RANGES_AHEAD = 16
+"""The first range read of a file has a deposit made for so many like it, as any first request has."""
+SPARE = 16
+"""One part in so many is deposited on top: prices are rounded up, and a transfer that breaks off goes on in another."""
 MAX_MANIFEST_BYTES = 1 << 26
 CHUNKS_AT_ONCE = 4
 
@@ -62,6 +66,22 @@ class FetchedFile(BaseModel):
     liars: tuple[str, ...] = ()
 
 
+def bytes_ahead(needed: int, size: int | None, length: int | None) -> int:
+    """Bytes that the provider of a file's manifest will be asked for next: one deposit should cover them, too.
+
+    Args:
+        size: the file's, None when it is not known; then nothing is known of what a whole get takes.
+        length: of the range that is about to be read; None for all of the file.
+    """
+    whole = None if size is None else share_bytes(min(size, AHEAD * SEGMENT_BYTES), needed)[1]
+    if length is None:
+        expected = whole or 0
+    else:
+        ranges = RANGES_AHEAD * (length + MAX_CHUNK_BYTES) if length else 0
+        expected = ranges if whole is None else min(ranges, whole)
+    return expected + expected // SPARE
+
+
 class StoredPieces:
     """The pieces of one stored file, wherever they are.
 
@@ -78,8 +98,11 @@ class StoredPieces:
         self.arrived: Callable[[int], None] = lambda _: None
 
     @classmethod
-    async def open(cls, tools: Tools, health: Health, locator: Locator) -> StoredPieces:
+    async def open(cls, tools: Tools, health: Health, locator: Locator, ahead: int = 0) -> StoredPieces:
         """Fetches and opens the manifest.
+
+        Args:
+            ahead: bytes that will be read from its provider after it, as by `bytes_ahead`.
 
         Raises:
             UserFacingError: no provider that holds it answers, or the locator is not its file's.
@@ -95,7 +118,7 @@ class StoredPieces:
                 async def feed(part: bytes) -> None:
                     data.extend(part)
 
-                await read_span(client, locator.root, whole, locator.size, locator.size, feed)
+                await read_span(client, locator.root, whole, locator.size, locator.size + ahead, feed)
             except UserFacingError:
                 health.failed(owner)
                 raise

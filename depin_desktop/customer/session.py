@@ -25,7 +25,7 @@ from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
 from depin_desktop.customer.catalogue import Catalogue, StoredFile
-from depin_desktop.customer.download import FetchedFile, StoredPieces
+from depin_desktop.customer.download import FetchedFile, StoredPieces, bytes_ahead
 from depin_desktop.customer.health import Health
 from depin_desktop.customer.layout import SEGMENT_BYTES
 from depin_desktop.customer.locator import Locator
@@ -205,11 +205,11 @@ class Customer:
         """
         if start < 0 or length < 0:
             raise ValueError("a range begins at 0 or later and has no negative length")
-        return await (await self._pieces(locator)).read(start, length)
+        return await (await self._pieces(locator, length)).read(start, length)
 
     async def describe(self, locator: str) -> tuple[str, int]:
         """Name and size in bytes of a stored file, from its manifest."""
-        manifest = (await self._pieces(locator)).manifest
+        manifest = (await self._pieces(locator, 0)).manifest
         return manifest.name, manifest.size
 
     async def files(self) -> list[StoredFile]:
@@ -249,12 +249,14 @@ class Customer:
 
         return await deposits.reclaim(await self._connection.tools(), providers)
 
-    async def _pieces(self, locator: str) -> StoredPieces:
-        """A stored file with its manifest fetched; the last few are kept."""
+    async def _pieces(self, locator: str, length: int | None = None) -> StoredPieces:
+        """A stored file with its manifest fetched; the last few are kept. `length` is about to be read, None: all."""
         place = Locator.parse(locator)
         text = str(place)
         if text not in self._opened:
-            self._opened[text] = await StoredPieces.open(await self._connection.tools(), self._health, place)
+            known = await self._catalogue.find(text)
+            ahead = bytes_ahead(place.needed, None if known is None else known.size, length)
+            self._opened[text] = await StoredPieces.open(await self._connection.tools(), self._health, place, ahead)
         self._opened.move_to_end(text)
         while len(self._opened) > OPEN_FILES:
             self._opened.popitem(last=False)

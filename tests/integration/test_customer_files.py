@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.units import MIB
 from depin_desktop.customer import upload
+from depin_desktop.customer.deposits import deposits
 from depin_desktop.customer.session import Customer
+from depin_desktop.payments.payer import Budget, TopUp
 
 from .customer_world import content, sellers, write
 
@@ -118,6 +121,75 @@ async def test_ranges_cost_little_more_than_their_bytes(network, make_home, tmp_
         assert fetched < 3 * MIB
         with pytest.raises(ValueError, match="range"):
             await customer.read(stored.locator, -1, 5)
+
+
+@pytest.mark.parametrize(("code", "size"), [((1, 1), 70_000), ((1, 1), 3 * MIB + 17), ((2, 3), 3 * MIB + 17)])
+async def test_a_first_get_asks_each_provider_once_for_a_deposit_that_covers_it(
+    network, chain, make_home, tmp_path: Path, code: tuple[int, int], size: int
+) -> None:
+    data = write(tmp_path / "original.bin", size)
+    asked: list[TopUp] = []
+
+    async def allow(wish: TopUp) -> bool:
+        asked.append(wish)
+        return True
+
+    home = await make_home("customer")
+    async with sellers(make_home, network, code[1]) as providers:
+        async with Customer.open(home, budget=Budget(ask=allow)) as customer:
+            stored = await put(customer, tmp_path / "original.bin", code=code)
+            await customer.get(stored.locator, tmp_path / "back.bin")
+            assert (tmp_path / "back.bin").read_bytes() == data
+        read = [p for p in providers if any(request.startswith("GET /storage/pieces") for request in p.requests)]
+        assert sorted(wish.provider for wish in asked) == sorted(provider.owner for provider in read)
+        assert len(read) == code[0]
+        rows = Database(home.customer_database)
+        await rows.open()
+        try:
+            lying = {one.provider: one for one in await deposits(chain, rows)}
+        finally:
+            await rows.close()
+        for provider in read:
+            (amount,) = (wish.amount for wish in asked if wish.provider == provider.owner)
+            spent, deposit = provider.paywall.pending(), lying[provider.owner]
+            assert (deposit.channels, deposit.left) == (1, amount)
+            assert 0 < spent <= amount
+            if size > MIB and provider.owner == asked[0].provider:  # the manifest's; any other one is a usual first one
+                assert amount < spent * 11 // 10
+
+
+async def test_a_first_range_is_deposited_for_together_with_the_manifest(network, make_home, tmp_path: Path) -> None:
+    data = write(tmp_path / "original.bin", 6 * MIB)
+    asked: list[TopUp] = []
+
+    async def allow(wish: TopUp) -> bool:
+        asked.append(wish)
+        return True
+
+    async with (
+        sellers(make_home, network, 1) as (provider,),
+        Customer.open(await make_home("customer"), budget=Budget(ask=allow)) as customer,
+        Customer.open(await make_home("reader"), budget=Budget(ask=allow)) as reader,
+    ):
+        stored = await put(customer, tmp_path / "original.bin")
+        for who in (customer, reader):  # who only has the locator does not know the file's size, but the range's
+            asked.clear()
+            for start in range(0, 5 * MIB, MIB):
+                assert await who.read(stored.locator, start, 1000) == data[start : start + 1000]
+            assert [wish.provider for wish in asked] == [provider.owner]
+
+
+async def test_a_budget_that_covers_half_a_get_is_used_up_and_not_passed(network, make_home, tmp_path: Path) -> None:
+    write(tmp_path / "original.bin", 4 * MIB)
+    async with sellers(make_home, network, 1) as (provider,):
+        home, price = await make_home("customer"), provider.rig.service.offer().price_per_gib_read
+        limit = 2 * MIB * price // 2**30
+        async with Customer.open(home, budget=Budget(limit)) as customer:
+            stored = await put(customer, tmp_path / "original.bin")
+            with pytest.raises(UserFacingError) as stopped:
+                await customer.get(stored.locator, tmp_path / "back.bin")
+            assert "budget" in stopped.value.message
+            assert MIB * price // 2**30 <= provider.paywall.pending() <= limit
 
 
 async def test_a_stream_is_stored_like_a_file(network, make_home) -> None:
