@@ -44,7 +44,7 @@ async def reclaim(context: Context, providers: Sequence[str], alone: bool) -> No
 
     With --alone it is announced on the chain; run it again after the delay to finish.
     """
-    from depin_desktop.chain.addresses import parse_address
+    from depin_desktop.core.addresses import parse_address
 
     wanted = [parse_address(one) for one in providers]
     if alone:

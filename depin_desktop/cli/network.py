@@ -202,8 +202,8 @@ async def deploy(
     x402's settlement contract must be on that chain already. Run it again with the same options to go on after an
     interruption; the plan and the transactions lie beside the network file.
     """
-    from depin_desktop.chain.addresses import parse_address
     from depin_desktop.chain.founding import Terms, found
+    from depin_desktop.core.addresses import parse_address
     from depin_desktop.core.units import parse_tokens
 
     account = await asyncio.to_thread(_founder, key_file)
@@ -245,8 +245,8 @@ def _founder(path: Path) -> LocalAccount:
 
 
 def _relayer(url: str | None, address: str | None) -> RelayerProfile | None:
-    from depin_desktop.chain.addresses import parse_address
     from depin_desktop.chain.network import RelayerProfile
+    from depin_desktop.core.addresses import parse_address
     from depin_desktop.core.errors import UserFacingError
 
     if url is None and address is None:

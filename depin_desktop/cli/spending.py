@@ -39,7 +39,7 @@ def _amount(text: str) -> int | None:
 @command
 async def send(context: Context, address: str, amount: str, coin: bool, yes: bool, password_stdin: bool) -> None:
     """Send AMOUNT tokens, or “all”, from the wallet to ADDRESS; or to this machine's “operator” or “spender”."""
-    from depin_desktop.chain.addresses import parse_address
+    from depin_desktop.core.addresses import parse_address
 
     wanted = _amount(amount)
     known = None if address in (OPERATOR, SPENDER) else parse_address(address)
@@ -90,7 +90,7 @@ async def _thaws(owner: Owner) -> tuple[object, str]:
 @command
 async def payout(context: Context, address: str, yes: bool, password_stdin: bool) -> None:
     """Have earnings paid to ADDRESS instead of the wallet."""
-    from depin_desktop.chain.addresses import parse_address
+    from depin_desktop.core.addresses import parse_address
 
     to = parse_address(address)
     await _do(context, lambda owner: owner.set_payout(to), yes, password_stdin)
