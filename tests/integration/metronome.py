@@ -13,6 +13,7 @@ from depin_desktop.services.compute.runtimes.base import Chunk, Job, JobFailed, 
 SHA256 = hashlib.sha256(b"metronome").hexdigest()
 ENGINE = "metronome 1"
 PROMPT_TOKENS = 10
+HALFWAY = 10
 
 
 @dataclass
@@ -22,7 +23,9 @@ class Metronome:
     Attributes:
         beat: is waited for before each token.
         begun: is set when a job begins, `ended` counts those whose iterator has been closed.
+        halfway: is set when a whole answer has come to its tenth token.
         fail: the code with which the next jobs fail, after `fail_after` tokens.
+        prompt_tokens: what it counts a prompt as.
     """
 
     slots: int = 2
@@ -30,6 +33,8 @@ class Metronome:
     fail_after: int = 0
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
+    halfway: asyncio.Event = field(default_factory=asyncio.Event)
+    prompt_tokens: int = PROMPT_TOKENS
     served_now: bool = True
     ended: int = 0
     released: int = 0
@@ -68,6 +73,7 @@ class Metronome:
             if not job.body.get("stream"):
                 await self.go_on.wait()
                 self._maybe_fail(0, Usage())
+                await self._write(job, count)
                 answer = {"choices": [{"message": {"content": " ".join(map(str, range(count)))}}]}
                 yield Chunk(json.dumps(answer).encode(), Usage(PROMPT_TOKENS, count, seconds=0.1), last=True)
                 return
@@ -82,6 +88,15 @@ class Metronome:
             yield Chunk(json.dumps(part).encode(), Usage(PROMPT_TOKENS, count, seconds=0.1 * count), last=True)
         finally:
             self.ended += 1
+
+    async def _write(self, job: Job, count: int) -> None:
+        for number in range(1, count + 1):
+            await self.go_on.wait()
+            await asyncio.sleep(0)
+            self.tokens += 1
+            job.told(Usage(self.prompt_tokens, number))
+            if number == HALFWAY:
+                self.halfway.set()
 
     def _maybe_fail(self, number: int, usage: Usage) -> None:
         if self.fail and number >= self.fail_after:

@@ -21,6 +21,8 @@ from depin_desktop.controls.load import own_pids
 from depin_desktop.customer.compute.canaries import wasm_canary
 from depin_desktop.net import metering
 from depin_desktop.services.compute.models import shipped_models
+from depin_desktop.services.compute.running import Run
+from depin_desktop.services.compute.runtimes.base import Usage
 from depin_desktop.services.compute.runtimes.local import LocalBackend
 from tests.unit.onnx_files import doubling_model
 
@@ -84,6 +86,32 @@ async def test_a_chat_is_the_same_text_whole_and_streamed_and_paid_by_its_tokens
         )
 
 
+async def test_a_whole_chat_that_its_customer_leaves_is_charged_for_what_was_written(
+    seller: Vendor, customer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, told = asyncio.Event(), Run.told
+
+    def counted(run: Run, usage: Usage) -> None:
+        told(run, usage)
+        if run.usage.completion_tokens >= 5:
+            written.set()
+
+    monkeypatch.setattr(Run, "told", counted)
+    body = question(1500, stream=False, model=seller.model("chat"))
+    asking = asyncio.create_task(customer.ask(CHAT, body))
+    await asyncio.wait_for(written.wait(), 30)
+    (run,) = seller.service.jobs._runs.values()
+    asking.cancel()
+    job = await seller.job(lambda job: job.id == run.id and job.ended_at is not None)
+    assert (job.outcome, job.prompt_tokens > 10) == (JobOutcome.CANCELLED, True)
+    assert 5 <= job.completion_tokens < 1500
+    prices = seller.service.choices.prices
+    assert job.earned == metering.tokens_cost(
+        job.prompt_tokens, job.completion_tokens, prices.price_in_per_mtoken, prices.price_out_per_mtoken
+    )
+    assert (await customer.ask(CHAT, question(3, stream=False, model=seller.model("chat")))).status == 200
+
+
 async def test_embeddings_are_vectors_and_paid_by_what_was_read(seller: Vendor, customer: Buyer) -> None:
     answer = await customer.ask(EMBED, {"model": seller.model("embedding"), "input": ["a cat", "a dog", "tax law"]})
     vectors = [numpy.array(row["embedding"]) for row in answer.json["data"]]
@@ -107,6 +135,21 @@ async def test_an_endless_loop_costs_its_fuel_and_harms_nobody(seller: Vendor, c
     assert time.monotonic() - began < 10
     job = await seller.job(lambda job: job.model == sha256 and job.ended_at is not None)
     assert (job.outcome, job.earned > 0) == (JobOutcome.FAILED, True)
+
+
+async def test_an_endless_loop_that_its_time_ended_pays_for_its_seconds_as_its_fuel_is_not_known(
+    seller: Vendor, customer: Buyer
+) -> None:
+    sha256 = await customer.send_module(LOOP)
+    before = seller.paywall.pending()
+    answer = await customer.run(sha256, fuel=10**12, seconds=0.3)
+    assert (answer.status, answer.json["code"]) == (422, "time-limit")
+    job = await seller.job(lambda job: job.model == sha256 and job.ended_at is not None and not job.fuel)
+    assert (job.outcome, job.seconds >= 0.3) == (JobOutcome.FAILED, True)
+    prices = seller.service.choices.prices
+    paid = metering.wasm_cost(0, job.seconds, prices.price_per_gfuel, prices.price_per_run_second)
+    assert job.earned == paid == seller.paywall.pending() - before
+    assert paid >= 0.3 * prices.price_per_run_second
 
 
 async def test_an_onnx_model_is_taken_in_measured_offered_and_paid_by_the_second(

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,6 +127,32 @@ async def test_a_whole_answer_is_one_chunk(backend: RemoteBackend, kind: WorkKin
     assert answer["model"] == smollm2().name
     assert answer["usage"]["completion_tokens"] == chunk.usage.completion_tokens == 5
     assert chunk.last
+
+
+@pytest.mark.parametrize(
+    ("kind", "prompt"), [(WorkKind.CHAT, {"messages": HELLO}), (WorkKind.COMPLETION, {"prompt": "One,"})]
+)
+async def test_how_far_a_whole_answer_is_is_told_while_it_is_written(
+    backend: RemoteBackend, kind: WorkKind, prompt: dict[str, Any]
+) -> None:
+    told: list[Usage] = []
+    work = replace(job(backend, kind, max_tokens=5, temperature=0, **prompt), told=told.append)
+    (chunk,) = await done(backend, work)
+    written = [usage.completion_tokens for usage in told]
+    assert written == sorted(written)
+    assert {1, 2, 3, 4} <= set(written)
+    assert written[-1] == chunk.usage.completion_tokens == 5
+    assert {usage.prompt_tokens for usage in told[1:]} == {chunk.usage.prompt_tokens}
+
+
+async def test_a_whole_answer_left_early_frees_its_slot(backend: RemoteBackend) -> None:
+    begun = asyncio.Event()
+    long = job(backend, WorkKind.CHAT, messages=HELLO, max_tokens=2000, logit_bias={"2": -100})
+    asking = asyncio.create_task(done(backend, replace(long, told=lambda _: begun.set())))
+    await begun.wait()
+    asking.cancel()
+    # The server has one slot; were it still at the 2000 tokens, this would take most of a minute.
+    await done(backend, job(backend, WorkKind.CHAT, messages=HELLO, max_tokens=2))
 
 
 async def test_a_job_left_early_frees_its_slot(backend: RemoteBackend) -> None:

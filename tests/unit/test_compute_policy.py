@@ -31,6 +31,8 @@ USAGES = st.builds(
     [
         (JobOutcome.DONE, WorkKind.CHAT, True, "", True),
         (JobOutcome.CANCELLED, WorkKind.CHAT, True, "", True),
+        (JobOutcome.CANCELLED, WorkKind.CHAT, False, "", True),  # a whole answer: it was being written all the same
+        (JobOutcome.CANCELLED, WorkKind.EMBEDDING, False, "", True),
         (JobOutcome.CANCELLED, WorkKind.WASM, False, "", True),
         (JobOutcome.UNPAID, WorkKind.CHAT, True, "", True),
         (JobOutcome.STOPPED, WorkKind.CHAT, True, "", True),
@@ -42,6 +44,9 @@ USAGES = st.builds(
         (JobOutcome.FAILED, WorkKind.WASM, False, "fuel", True),  # the customer set that limit
         (JobOutcome.FAILED, WorkKind.WASM, False, "time-limit", True),
         (JobOutcome.FAILED, WorkKind.ONNX, False, "memory-limit", True),
+        (JobOutcome.FAILED, WorkKind.CHAT, False, "memory-limit", False),  # the provider did
+        (JobOutcome.FAILED, WorkKind.CHAT, False, "time-limit", False),
+        (JobOutcome.FAILED, WorkKind.EMBEDDING, False, "time-limit", False),
     ],
 )
 def test_who_pays_for_a_job_that_has_ended(

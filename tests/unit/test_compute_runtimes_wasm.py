@@ -44,6 +44,7 @@ def program(body: str, imports: str = "", locals_: str = "", memory: int = 2) ->
 
 
 ENDLESS = program("(loop $again (br $again))")
+CALLING = program("(loop $again (call $nothing) (br $again))").replace("(func (export", "(func $nothing) (func (export")
 BOMB = program(
     """(loop $again (br_if $again (i32.ne (i32.const -1) (memory.grow (i32.const 16)))))
        (i32.store (i32.const 64) (memory.size)) (call $tell (i32.const 64) (i32.const 4))"""
@@ -150,6 +151,13 @@ async def test_an_endless_loop_ends_with_its_time_and_the_worker_lives(world: Wo
     assert failed.code == "time-limit"
     assert failed.usage.seconds >= 0.2
     assert {worker.pid for worker in world.backend.workers()} == before
+
+
+async def test_of_a_loop_that_its_time_ended_the_fuel_is_known_up_to_its_last_call(world: World) -> None:
+    assert (await world.failure(ENDLESS, fuel=10**13, seconds=0.2)).usage.fuel == 0
+    failed = await world.failure(CALLING, fuel=10**13, seconds=0.2)
+    assert failed.code == "time-limit"
+    assert 0 < failed.usage.fuel < 10**13
 
 
 async def test_a_module_that_sleeps_in_the_host_is_killed_at_its_limit(world: World) -> None:

@@ -180,11 +180,11 @@ class Jobs:
     async def _do(self, run: Run, place: Place, delivery: Stream | Whole) -> None:
         order = run.order
         if order.kind is not WorkKind.WASM:
-            job = Job(run.id, order.kind, place.model.sha256, order.body, order.payload)
+            job = Job(run.id, order.kind, place.model.sha256, order.body, order.payload, told=run.told)
             await self._pump(place, job, delivery)
             return
         with self._modules.using(order.model) as module:
-            job = Job(run.id, order.kind, order.model, order.body, order.payload, module)
+            job = Job(run.id, order.kind, order.model, order.body, order.payload, module, told=run.told)
             await self._pump(place, job, delivery)
 
     @staticmethod

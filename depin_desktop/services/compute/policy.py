@@ -86,7 +86,9 @@ def ceiling(kind: WorkKind, body: Mapping[str, Any], prices: Prices, context_tok
     )
 
 
-_CUSTOMERS_FAULT = frozenset({"fuel", "time-limit", "memory-limit", "output-limit"})
+_LIMITS = frozenset({"fuel", "time-limit", "memory-limit", "output-limit"})
+_LIMITED = frozenset({WorkKind.ONNX, WorkKind.WASM})
+"""Whose limits are the customer's own, or told before; what ends a text early is the provider's affair."""
 
 
 def charge(
@@ -94,7 +96,8 @@ def charge(
 ) -> int:
     """Base units to charge for a job that has ended.
 
-    Work that failed through no fault of the customer costs nothing; limits that the customer set are the customer's.
+    Who leaves pays for what was done until then, delivered or not. Work that failed through no fault of the customer
+    costs nothing; limits that the customer set are the customer's.
 
     Args:
         usage: what it took until then, as far as that is known.
@@ -105,7 +108,7 @@ def charge(
         return 0
     due = cost(kind, usage, prices)
     if outcome is JobOutcome.FAILED:
-        return due if failure in _CUSTOMERS_FAULT or (delivered and kind in TEXT) else 0
+        return due if (failure in _LIMITS and kind in _LIMITED) or (delivered and kind in TEXT) else 0
     if outcome is JobOutcome.STOPPED:
         return due if delivered else 0
     return due

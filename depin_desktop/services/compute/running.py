@@ -66,6 +66,11 @@ class Run:
         if self.ended_at is None:
             self.outcome, self.why, self.failure, self.ended_at = outcome, why, failure, time.time()
 
+    def told(self, usage: Usage) -> None:
+        """What it took so far, while nothing of its output is there. What is done after its end nobody pays for."""
+        if self.ended_at is None and not self._pieces:
+            self.usage = usage
+
     def took(self, usage: Usage) -> None:
         """A further part of the output is there. Who counts no tokens on the way sends at least one with each part."""
         self._pieces += 1

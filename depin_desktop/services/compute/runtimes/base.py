@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +29,10 @@ class Usage:
     seconds: float = 0.0
 
 
+def _to_nobody(_: Usage) -> None:
+    """Where nobody asks how far a job has come."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One piece of work.
@@ -39,6 +43,7 @@ class Job:
         body: for chat, completion and embedding the OpenAI request; for WASM its limits and arguments.
         payload: for ONNX the inputs as .npz, for WASM standard input.
         module: for WASM the file that holds the module, verified against its hash; it stays until the job ends.
+        told: called with what it took so far while nothing of its output is there: whoever leaves pays for that.
     """
 
     id: str
@@ -47,6 +52,7 @@ class Job:
     body: Mapping[str, Any] = field(default_factory=dict)
     payload: bytes = b""
     module: Path | None = None
+    told: Callable[[Usage], None] = field(default=_to_nobody, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

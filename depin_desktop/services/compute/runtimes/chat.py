@@ -113,7 +113,7 @@ class _Stream:
             self._failure = _failure(json.loads(data)["error"], self._context_tokens)
             return True
         if _PROGRESS in data:
-            self._task.prompt_tokens = int(json.loads(data)["prompt_progress"]["total"])
+            self._task.prompt_tokens = int(json.loads(data)["prompt_progress"]["processed"])
             self._task.progress()
         elif _USAGE in data or _FINISH in data:
             self._hold(json.loads(data))
@@ -141,6 +141,7 @@ class _Stream:
                 self._likelihoods.convert(choice)
         if self._gathering is not None:
             self._gathering.add(chunk)
+            self._task.progress()
         else:
             self._task.send(answers.dump(chunk))
 

@@ -57,13 +57,15 @@ class EmbedEngine:
     def run(self, task: Task) -> bytes:
         texts, as_base64 = _request(task.body)
         encoded = self._tokenizer.encode_batch(texts)
-        task.prompt_tokens = sum(len(entry.ids) for entry in encoded)
         vectors: list[Any] = [None] * len(texts)
         for batch in _batches([len(entry.ids) for entry in encoded]):
             if task.cancelled.is_set():
                 raise Refused("time-limit", "The job was interrupted.")
+            if task.prompt_tokens:
+                task.progress()
             for place, vector in zip(batch, self._vectors([encoded[place] for place in batch]), strict=True):
                 vectors[place] = vector
+            task.prompt_tokens += sum(len(encoded[place].ids) for place in batch)
         data = [
             {"object": "embedding", "index": index, "embedding": _said(vector, as_base64=as_base64)}
             for index, vector in enumerate(vectors)

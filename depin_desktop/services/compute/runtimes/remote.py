@@ -16,8 +16,15 @@ from depin_desktop.core.tasks import Cycle, Tasks
 from depin_desktop.services.compute.elsewhere import Upstream
 from depin_desktop.services.compute.runtimes import remote_survey as survey
 from depin_desktop.services.compute.runtimes.base import Chunk, Job, JobFailed, ServedModel, Usage, WorkKind
-from depin_desktop.services.compute.runtimes.remote_bodies import Counter, embedding_usage, for_upstream, shown
-from depin_desktop.services.compute.runtimes.remote_wire import Away, Refusal, Wire
+from depin_desktop.services.compute.runtimes.chat_answers import Gathering
+from depin_desktop.services.compute.runtimes.remote_bodies import (
+    Counter,
+    embedding_usage,
+    for_upstream,
+    openai_usage,
+    shown,
+)
+from depin_desktop.services.compute.runtimes.remote_wire import MAX_ANSWER_BYTES, Away, Refusal, Wire
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +97,9 @@ class RemoteBackend:
         body = for_upstream(job.kind, job.body, upstream_name, model.context_tokens, program)
         releases = self._releases
         try:
-            if body.get("stream"):
+            if job.kind is WorkKind.EMBEDDING:
+                yield await self._embedded(job, model, body)
+            elif job.body.get("stream"):
                 async for chunk in self._streamed(job, model, body):
                     yield chunk
             else:
@@ -112,16 +121,23 @@ class RemoteBackend:
                     return model, known.upstream_name
         raise JobFailed("overloaded", "The server that does this work cannot be reached just now.")
 
-    async def _whole(self, job: Job, model: ServedModel, body: Mapping[str, Any]) -> Chunk:
+    async def _embedded(self, job: Job, model: ServedModel, body: Mapping[str, Any]) -> Chunk:
         began = time.perf_counter()
         answer = await self._wire.ask(_PATHS[job.kind], body)
-        if job.kind is WorkKind.EMBEDDING:
-            usage = embedding_usage(job.body, answer, time.perf_counter() - began)
-        else:
-            counter = Counter(job.body, began)
-            counter.take(answer)
-            usage = counter.usage(final=True)
+        usage = embedding_usage(job.body, answer, time.perf_counter() - began)
         return Chunk(shown(answer, model.name, usage=True), usage, last=True)
+
+    async def _whole(self, job: Job, model: ServedModel, body: Mapping[str, Any]) -> Chunk:
+        """A whole answer, gathered here: only of a stream is it known how far it is, should its customer leave."""
+        counter, gathering = Counter(job.body, time.perf_counter()), Gathering(job.kind.value)
+        async with self._wire.stream(_PATHS[job.kind], body, most_bytes=MAX_ANSWER_BYTES) as events:
+            async for event in events:
+                counter.take(event)
+                gathering.add(event)
+                job.told(counter.usage())
+        usage = counter.usage(final=True)
+        self._observe(model, usage)
+        return Chunk(shown(gathering.answer(openai_usage(usage)), model.name, usage=True), usage, last=True)
 
     async def _streamed(self, job: Job, model: ServedModel, body: Mapping[str, Any]) -> AsyncIterator[Chunk]:
         counter = Counter(job.body, time.perf_counter())

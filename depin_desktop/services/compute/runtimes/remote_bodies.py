@@ -49,7 +49,7 @@ _COUNTING: Mapping[str, Mapping[str, Any]] = {
 def for_upstream(
     kind: WorkKind, body: Mapping[str, Any], model: str, context_tokens: int, engine: str = ""
 ) -> dict[str, Any]:
-    """The request as the server gets it: known fields only, its own name of the model, and always a limit.
+    """The request as the server gets it: known fields only, its own name of the model, always streamed and limited.
 
     Args:
         engine: the server's program, as far as it is known.
@@ -67,9 +67,7 @@ def for_upstream(
     if kind is WorkKind.EMBEDDING:
         return asked
     asked["max_tokens"] = metering.output_limit({**body, "n": 1}, context_tokens)
-    if body.get("stream"):
-        asked |= {"stream": True, "stream_options": {"include_usage": True}, **_COUNTING.get(engine, {})}
-    return asked
+    return asked | {"stream": True, "stream_options": {"include_usage": True}, **_COUNTING.get(engine, {})}
 
 
 def _check_text(content: object) -> None:
@@ -103,6 +101,12 @@ class Counter:
         """The figures now; a prompt that the server has not counted is 0 until the end and estimated then."""
         prompt, completion = self._told or (self._estimate if final else 0, self._parts)
         return Usage(prompt, completion, seconds=time.perf_counter() - self._began)
+
+
+def openai_usage(usage: Usage) -> dict[str, int]:
+    """The counts of a whole answer, in OpenAI's words."""
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def shown(answer: Mapping[str, Any], name: str, *, usage: bool) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -63,10 +64,15 @@ class Wire:
             return _object(await _bounded(response))
 
     @contextlib.asynccontextmanager
-    async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    async def stream(
+        self, path: str, body: Mapping[str, Any], *, most_bytes: float = math.inf
+    ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
         """Posts; inside are the objects of the events as they come, to the stream's announced end.
 
         Leaving early closes the connection, on which servers stop generating.
+
+        Args:
+            most_bytes: of all events together, for who keeps them.
 
         Raises:
             Away, Refusal: see there; also while reading.
@@ -74,7 +80,7 @@ class Wire:
         async with self._request("POST", self.base / path, body, _patient()) as response:
             if response.content_type != "text/event-stream":
                 raise Away(f"it answers a stream with {response.content_type}")
-            yield _events(response)
+            yield _events(response, most_bytes)
 
     @contextlib.asynccontextmanager
     async def _request(
@@ -130,8 +136,11 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     return bytes(data)
 
 
-async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
+async def _events(response: aiohttp.ClientResponse, most_bytes: float) -> AsyncIterator[dict[str, Any]]:
     async for line in response.content:
+        most_bytes -= len(line)
+        if most_bytes < 0:
+            raise Away(f"it answers with more than {MAX_ANSWER_BYTES >> 20} MiB")
         name, _, value = line.partition(b":")
         value = value.strip()
         if name == b"error":  # how llama.cpp's older servers tell of a failure in the middle
@@ -143,8 +152,21 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, A
         event = _object(value)
         if "error" in event:
             raise Refusal(_code(event["error"]), _sentence(value))
+        if not _is_openai(event):
+            raise Away("it answers in a form that is not OpenAI's")
         yield event
     raise Away("it ended a stream in the middle")
+
+
+def _is_openai(event: Mapping[str, Any]) -> bool:
+    """Whether an event's choices have the form that whoever reads it relies on."""
+    choices = event.get("choices") or []
+    return isinstance(choices, list) and all(
+        isinstance(choice, dict)
+        and isinstance(choice.get("index") or 0, int)
+        and all(isinstance(choice.get(name) or {}, dict) for name in ("delta", "logprobs"))
+        for choice in choices
+    )
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Plan:
 class _Running:
     """A job that the worker has not ended yet, whether or not somebody still waits for it."""
 
+    told: Callable[[Usage], None]
     frames: asyncio.Queue[Frame | JobFailed] = field(default_factory=asyncio.Queue)
     usage: Usage = field(default_factory=Usage)
     started_at: float = field(default_factory=time.monotonic)
@@ -200,7 +201,7 @@ class Worker:
         """
         if not self.usable:
             raise JobFailed("crashed", "The worker has ended.")
-        number, running = next(self._numbers), _Running()
+        number, running = next(self._numbers), _Running(job.told)
         self._jobs[number] = running
         over = JobFailed("time-limit", "The job took longer than it may.")
         timer = asyncio.get_running_loop().call_later(seconds, self._end_job, number, over)
@@ -272,7 +273,9 @@ class Worker:
             self._ready.set_exception(failed)
         elif running := self._jobs.get(frame.job):
             running.usage = frame.usage
-            if frame.kind is not Kind.PROGRESS:
+            if frame.kind is Kind.PROGRESS:
+                running.told(frame.usage)
+            else:
                 running.frames.put_nowait(frame)
             if frame.kind in (Kind.END, Kind.FAILED):
                 del self._jobs[frame.job]
