@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from depin_desktop.core.backoff import LONGEST_S, Backoff
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer.compute import sse
 from depin_desktop.customer.compute.agreement import (
@@ -21,7 +22,6 @@ from depin_desktop.customer.compute.agreement import (
     same_text,
     same_vectors,
 )
-from depin_desktop.customer.compute.backoff import LONGEST_S, Backoff
 from depin_desktop.customer.compute.trust import REQUIRED_AGREEMENTS, SHUN_S, Standing, Verdict, must_check
 
 RIGHT, WRONG, UNCLEAR = Verdict.RIGHT, Verdict.WRONG, Verdict.UNCLEAR
