@@ -15,11 +15,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 import aiohttp
 
 from depin_desktop.chain.typed_data import Signer
+from depin_desktop.core.backoff import Backoff
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.tasks import Cycle, Tasks
 from depin_desktop.customer.compute import texts
 from depin_desktop.customer.compute.asks import Ask, EmbeddingAsk, TextAsk
-from depin_desktop.customer.compute.backoff import Backoff
 from depin_desktop.customer.compute.checking import Checker
 from depin_desktop.customer.compute.exchange import Delivered, Exchange
 from depin_desktop.customer.compute.failures import UNKNOWN_MODULE, AttemptFailed, Fault, broken

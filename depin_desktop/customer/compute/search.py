@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from depin_desktop.core.backoff import Backoff
 from depin_desktop.customer.compute.asks import Ask
-from depin_desktop.customer.compute.backoff import Backoff
 from depin_desktop.customer.compute.failures import AttemptFailed, Fault
 from depin_desktop.customer.compute.hosts import Host, HostKey, Wish, hosts_of, in_order, nobody
 from depin_desktop.customer.compute.scores import Scores
