@@ -17,13 +17,12 @@ from depin_desktop.services.compute.runtimes.engine import Task
 def load(settings: Mapping[str, Any]) -> HostileEngine:
     if settings.get("abort_on_load"):
         os.abort()
-    return HostileEngine(Path(settings["folder"]))
+    return HostileEngine(Path(settings["folder"]), concurrent=bool(settings.get("concurrent")))
 
 
 class HostileEngine:
-    concurrent = False
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, concurrent: bool) -> None:
+        self.concurrent = concurrent
         self._folder = folder
         self._held: list[bytearray] = []
 
@@ -44,6 +43,27 @@ class HostileEngine:
         sys.stderr.write("assertion failed: the tensor is not a tensor\n")
         sys.stderr.flush()
         os.abort()
+
+    def abort_in_company(self, task: Task) -> None:
+        """Always, as soon as the others named in its input have begun."""
+        while not all(os.path.exists(path) for path in task.data.decode().split()):
+            time.sleep(0.01)
+        os.abort()
+
+    def hang_once(self, task: Task) -> bytes:
+        """The first time for ever, then not at all; its input names the file by which it knows."""
+        if os.path.exists(task.data.decode()):
+            return b"done"
+        task.prompt_tokens = 7
+        task.progress()
+        Path(task.data.decode()).touch()
+        time.sleep(600)
+        return b""
+
+    def speak_and_hang(self, task: Task) -> None:
+        task.send(b"a word")
+        Path(task.data.decode()).touch()
+        time.sleep(600)
 
     def crash(self, task: Task) -> None:
         ctypes.string_at(0)

@@ -23,7 +23,7 @@ from depin_desktop.customer.compute.asks import TextAsk
 from depin_desktop.customer.compute.trust import Verdict
 from depin_desktop.net.work_receipts import WorkUsage
 from depin_desktop.services.compute.models import Models, shipped_models
-from depin_desktop.services.compute.runtimes.base import Chunk, Job, JobFailed, WorkKind
+from depin_desktop.services.compute.runtimes.base import Chunk, Job, JobFailed, Usage, WorkKind
 from depin_desktop.services.compute.runtimes.local import LocalBackend
 
 pytestmark = [
@@ -183,6 +183,37 @@ async def test_a_crash_costs_the_chats_of_that_worker_and_the_next_one_works(wor
     assert failed.value.code == "crashed"
     assert failed.value.usage.prompt_tokens > 0
     assert await world.answer(WorkKind.CHAT, messages=HELLO, max_tokens=2)
+
+
+async def test_chats_that_had_sent_nothing_when_their_worker_crashed_are_answered_by_the_next_one(world: World) -> None:
+    body = {"messages": HELLO, "temperature": 0, "max_tokens": 40, "logit_bias": {"2": -100}}  # never its last word
+    expected = await world.answer(WorkKind.CHAT, **body)
+    (crashing,) = world.backend.workers()
+    begun, told = asyncio.Event(), list[Usage]()
+
+    def tell(usage: Usage) -> None:
+        told.append(usage)
+        if usage.completion_tokens >= 3:
+            begun.set()
+
+    work = Job("0" * 32, WorkKind.CHAT, world.sha256(WorkKind.CHAT), body, told=tell)
+    streaming = world.start(WorkKind.CHAT, body | {"stream": True, "max_tokens": 2000})
+    await anext(streaming)
+    writing = [asyncio.create_task(_last(world.backend.run(work))) for _ in range(2)]
+    await begun.wait()
+    psutil.Process(crashing.pid).kill()
+    for chunk in await asyncio.gather(*writing):
+        answer = json.loads(chunk.data)
+        assert answer["choices"][0]["message"] == expected["choices"][0]["message"]
+        assert chunk.usage.completion_tokens == answer["usage"]["completion_tokens"] == 40
+    assert told.count(Usage()) == 2  # what was written in vain counts no more
+    with pytest.raises(JobFailed):
+        async for _ in streaming:
+            pass
+
+
+async def _last(chunks: AsyncIterator[Chunk]) -> Chunk:
+    return [chunk async for chunk in chunks][-1]
 
 
 # --- embeddings

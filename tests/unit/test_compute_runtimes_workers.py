@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -193,18 +195,22 @@ async def test_an_engine_that_aborts_while_loading_is_a_failed_start(tmp_path: P
     assert worker.ended.is_set()
 
 
-async def test_a_pool_serves_on_after_a_hundred_aborts_in_a_row(tmp_path: Path) -> None:
-    numbers = iter(range(200))
-    failures: list[JobFailed] = []
-    pool = Pool(
+def pool_of(folder: Path, failures: list[JobFailed], *, most: int = 1, slots: int = 1) -> Pool:
+    numbers = itertools.count()
+    return Pool(
         "hostile",
-        plan=lambda: plan(tmp_path / str(next(numbers))),
-        most=lambda: 2,
-        slots=1,
+        plan=lambda: plan(folder / str(next(numbers)), concurrent=slots > 1),
+        most=lambda: most,
+        slots=slots,
         begun=lambda: None,
         started=lambda _: None,
         failed=failures.append,
     )
+
+
+async def test_a_pool_serves_on_after_a_hundred_aborts_in_a_row(tmp_path: Path) -> None:
+    failures: list[JobFailed] = []
+    pool = pool_of(tmp_path, failures, most=2)
 
     async def ask(do: str, data: bytes) -> bytes:
         async with pool.lend() as worker:
@@ -216,6 +222,59 @@ async def test_a_pool_serves_on_after_a_hundred_aborts_in_a_row(tmp_path: Path) 
     await pool.close()
     assert not failures
     assert not pool.workers
+
+
+async def test_an_abort_in_a_shared_worker_costs_one_job_and_the_others_run_again(tmp_path: Path) -> None:
+    pool, told = pool_of(tmp_path / "workers", [], slots=4), list[Usage]()
+    (tmp_path / "workers").mkdir()
+    names = [str(tmp_path / f"begun-{number}") for number in range(3)]
+
+    async def ask(do: str, data: str) -> bytes:
+        one = replace(job(do, data.encode()), told=told.append)
+        return b"".join([chunk.data async for chunk in pool.run(one, seconds=60)])
+
+    asked = [asyncio.create_task(ask("hang_once", name)) for name in names]
+    culprit = asyncio.create_task(ask("abort_in_company", " ".join(names)))
+    assert await asyncio.gather(*asked) == [b"done"] * 3
+    with pytest.raises(JobFailed, match="SIGABRT") as failed:
+        await culprit
+    assert failed.value.code == "crashed"
+    # What was read in the worker that went down is taken back: nobody pays for it, or for both times.
+    assert told.count(Usage()) == 4
+    assert [usage.prompt_tokens for usage in told if usage != Usage()] == [7] * 3
+    assert await ask("echo", "still here") == b"still here"
+    await pool.close()
+
+
+async def test_a_job_whose_first_words_are_there_does_not_run_again(tmp_path: Path) -> None:
+    pool = pool_of(tmp_path / "workers", [], slots=4)
+    (tmp_path / "workers").mkdir()
+    name = str(tmp_path / "begun")
+    speaking = pool.run(job("speak_and_hang", name.encode()), seconds=60)
+    assert await first(speaking) == b"a word"
+    aborting = asyncio.create_task(anext(pool.run(job("abort_in_company", name.encode()), seconds=60)))
+    with pytest.raises(JobFailed, match="SIGABRT"):
+        await first(speaking)
+    with pytest.raises(JobFailed, match="SIGABRT"):
+        await aborting
+    await pool.close()
+
+
+async def test_new_jobs_wait_until_one_that_runs_again_has_had_its_worker(tmp_path: Path) -> None:
+    pool = pool_of(tmp_path, [], slots=2)
+    async with AsyncExitStack() as running, AsyncExitStack() as again, AsyncExitStack() as new:
+        await running.enter_async_context(pool.lend())
+        alone = asyncio.create_task(again.enter_async_context(pool.lend(alone=True)))
+        await asyncio.sleep(0)
+        later = asyncio.create_task(new.enter_async_context(pool.lend()))
+        await asyncio.sleep(0)
+        assert not later.done()  # although a slot is free, or the other would never have a worker for itself
+        await running.aclose()
+        await asyncio.wait_for(alone, 10)
+        assert not later.done()
+        await again.aclose()
+        await asyncio.wait_for(later, 10)
+    await pool.close()
 
 
 _PARENT = """

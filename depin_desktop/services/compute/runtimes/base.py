@@ -111,6 +111,10 @@ class JobFailed(Exception):
         self.log = log
 
 
+class WorkerLost(JobFailed):
+    """The worker went down under the job ("crashed"), which may be another job's doing: it can be done anew."""
+
+
 class Backend(Protocol):
     """One way to do work: the workers of this machine, or a server elsewhere."""
 

@@ -171,11 +171,9 @@ class LocalBackend:
         pool = await self._pool(job)
         await pool.renew()
         job, seconds = self._prepared(job, allowed)
-        async with pool.lend() as worker:
-            self._watch.look()
-            async with contextlib.aclosing(worker.run(job, seconds=seconds)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+        async with contextlib.aclosing(pool.run(job, seconds=seconds)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _allowed(self) -> Allowance:
         allowed = self._allowance()

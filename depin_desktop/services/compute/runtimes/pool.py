@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 
 from depin_desktop.core.tasks import Tasks
-from depin_desktop.services.compute.runtimes.base import JobFailed
+from depin_desktop.services.compute.runtimes.base import Chunk, Job, JobFailed, Usage, WorkerLost
 from depin_desktop.services.compute.runtimes.worker import Plan, Worker
+
+log = logging.getLogger(__name__)
 
 
 class Pool:
@@ -19,7 +22,7 @@ class Pool:
         plan: called before each start, so that a worker gets what is allowed then.
         most: how many processes at once.
         slots: jobs that one process does at once.
-        begun: called when a worker begins to load.
+        begun: called when a worker begins to load, and with each job.
         started: called when it is loaded.
         failed: called when it cannot be loaded, for a reason of its own.
     """
@@ -45,6 +48,8 @@ class Pool:
         self._failed = failed
         self._workers: dict[Worker, int] = {}  # with the number of jobs that it is lent to
         self._starting: set[Worker] = set()
+        self._alone: set[Worker] = set()  # of those, the ones that one job has for itself
+        self._wanted_alone = 0
         self._waiting: list[asyncio.Future[None]] = []
         self._closed = False
         self._tasks = Tasks(f"compute/{name}")
@@ -64,25 +69,70 @@ class Pool:
         """Whether a job has a worker, or one is being loaded."""
         return bool(self._starting) or any(max(lent, w.running) for w, lent in self._workers.items())
 
+    async def run(self, job: Job, *, seconds: float) -> AsyncGenerator[Chunk, None]:
+        """Does one job in a worker; see `Worker.run`.
+
+        A job whose shared worker went down before anything of its output was there runs once more, and has a worker for
+        itself until it has got further than before: if it was the one at fault, it takes nobody else with it again.
+        """
+        begun = False
+        try:
+            async with self.lend() as worker, aclosing(worker.run(job, seconds=seconds)) as chunks:
+                self._begun()
+                async for chunk in chunks:
+                    begun = True
+                    yield chunk
+                return
+        except WorkerLost as lost:
+            if begun or self.slots == 1:
+                raise
+            log.info("a job of %s runs again, by itself: %s", self.name, lost.message)
+        job.told(Usage())  # what went down with the worker is nobody's to pay
+        async with self.lend(alone=True) as worker, aclosing(worker.run(job, seconds=seconds)) as chunks:
+            self._begun()
+            async for chunk in chunks:
+                self._share(worker)
+                yield chunk
+
     @asynccontextmanager
-    async def lend(self) -> AsyncIterator[Worker]:
-        """A worker with a free slot; waits for one if need be.
+    async def lend(self, *, alone: bool = False) -> AsyncIterator[Worker]:
+        """A worker with a free slot, or (`alone`) one with nothing else to do; waits for one if need be.
 
         Raises:
             JobFailed: none can be started.
         """
-        worker = await self._acquire()
+        worker = await self._acquire(alone=alone)
         try:
             yield worker
         finally:
             if worker in self._workers:
                 self._workers[worker] -= 1
             self.used_at = time.monotonic()
+            self._share(worker)
             self._wake()
 
-    async def _acquire(self) -> Worker:
+    def _share(self, worker: Worker) -> None:
+        """From now on others may use it, too."""
+        if worker in self._alone:
+            self._alone.discard(worker)
+            self._wake()
+
+    async def _acquire(self, *, alone: bool) -> Worker:
+        if not alone:
+            return await self._found(1)
+        self._wanted_alone += 1  # nobody else begins until it has had its turn, or it would never come
+        try:
+            worker = await self._found(self.slots)
+            self._alone.add(worker)
+            return worker
+        finally:
+            self._wanted_alone -= 1
+            self._wake()
+
+    async def _found(self, slots: int) -> Worker:
+        """A worker with so many free slots, of which one is taken now."""
         while True:
-            worker = self._free()
+            worker = self._free(slots)
             if worker is not None:
                 self._workers[worker] += 1
                 return worker
@@ -100,8 +150,11 @@ class Pool:
             self._waiting.append(waiting)
             await waiting
 
-    def _free(self) -> Worker | None:
-        fits = [w for w, lent in self._workers.items() if w.usable and max(lent, w.running) < self.slots]
+    def _free(self, slots: int) -> Worker | None:
+        if self._wanted_alone and slots < self.slots:
+            return None
+        usable = ((w, lent) for w, lent in self._workers.items() if w.usable and w not in self._alone)
+        fits = [worker for worker, lent in usable if max(lent, worker.running) + slots <= self.slots]
         return max(fits, key=lambda worker: worker.running, default=None)
 
     async def _start(self, worker: Worker) -> JobFailed | None:
@@ -124,6 +177,7 @@ class Pool:
     async def _forget_when_ended(self, worker: Worker) -> None:
         await worker.ended.wait()
         del self._workers[worker]
+        self._alone.discard(worker)
         self._wake()
 
     def _wake(self) -> None:

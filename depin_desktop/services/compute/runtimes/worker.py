@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from depin_desktop.services.compute.runtimes import limits
-from depin_desktop.services.compute.runtimes.base import Chunk, Job, JobFailed, Usage
+from depin_desktop.services.compute.runtimes.base import Chunk, Job, JobFailed, Usage, WorkerLost
 from depin_desktop.services.compute.runtimes.frames import BadFrame, Decoder, Frame, Kind
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class _Running:
         seconds = time.monotonic() - self.started_at
         told = self.usage
         usage = Usage(told.prompt_tokens, told.completion_tokens, told.fuel, max(told.seconds, seconds))
-        return JobFailed(cause.code, cause.message, usage, cause.log)
+        return type(cause)(cause.code, cause.message, usage, cause.log)
 
 
 class Worker:
@@ -220,7 +220,7 @@ class Worker:
                     return
         finally:
             timer.cancel()
-            self._end_job(number, JobFailed("crashed", "A job that ran beside this one could not be ended."))
+            self._end_job(number, over)
 
     def _end_job(self, number: int, why: JobFailed) -> None:
         if number in self._jobs and self.usable:
@@ -228,8 +228,12 @@ class Worker:
             asyncio.get_running_loop().call_later(self.plan.grace_s, self._give_up, number, why)
 
     def _give_up(self, number: int, why: JobFailed) -> None:
+        """Ends the process for a job that cannot be ended alone: those beside it are none the worse for it."""
         if number in self._jobs and self.usable:
-            self._spawn(self.kill(why))
+            self._killed_for = WorkerLost("crashed", "A job that ran beside this one could not be ended.")
+            running = self._jobs.pop(number)
+            running.frames.put_nowait(running.failure(why))
+            self._spawn(self.kill())
 
     # --- the pipes
 
@@ -285,7 +289,7 @@ class Worker:
     def _gone(self, status: int) -> None:
         cause = self._killed_for
         if cause is None:
-            cause = JobFailed("crashed", f"The runtime {limits.why(status)} while it worked on this.", log=self.tail())
+            cause = WorkerLost("crashed", f"The runtime {limits.why(status)} while it worked on this.", log=self.tail())
         if not self._ready.done():
             message = f"The runtime {limits.why(status)} while it was being loaded."
             self._ready.set_exception(self._killed_for or JobFailed("crashed", message, log=self.tail()))
