@@ -153,6 +153,12 @@ async def test_a_data_set_lives_by_the_customer_s_signatures(world: World) -> No
     ending = deals.terminate(set_id, typed_data.sign_terminate(CUSTOMER, network, set_id))
     assert (await world.operator.send(ending, purpose="end")).event("Terminated").args["set_id"] == set_id
     assert (await deals.data_set(set_id)).terminated
+    over = await deals.next_action(set_id)
+    assert over.step is Step.NOTHING
+    await world.warp(over.not_before)
+    assert (await deals.next_action(set_id)).step is Step.RETURN
+    await world.operator.send(deals.return_escrow(set_id), purpose="give the rest back")
+    assert (await deals.next_action(set_id)).step is Step.NOTHING
 
 
 async def test_opening_funding_and_adding_fit_into_one_transaction(world: World) -> None:

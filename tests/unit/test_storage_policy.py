@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from fractions import Fraction
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +16,7 @@ from depin_desktop.services.storage import policy
 from depin_desktop.services.storage.policy import FolderFacts, ServiceFacts
 
 GB = 10**9
+GAS_SNAPSHOT = Path(__file__).parents[2] / "resources" / "contracts" / "snapshots" / "deals.json"
 
 
 def facts(**changes) -> FolderFacts:
@@ -104,17 +109,46 @@ def test_retries_double_and_respect_the_deadline():
 
 
 @pytest.mark.parametrize(
-    ("owed", "since", "private", "expected"),
+    ("owed", "fee", "proofs", "running", "expected"),
     [
-        (0, 10**6, True, False),
-        (1, 59, True, False),
-        (1, 60, True, True),
-        (1, 3600, False, False),
-        (1, 86_400, False, True),
+        (0, 0, 0, False, False),
+        (0, None, 100, False, False),
+        (1, 0, 0, True, True),  # gas costs nothing
+        (5000, 100, 0, True, True),
+        (4999, 100, 0, True, False),
+        (101, 100, 0, False, True),  # nothing more comes
+        (100, 100, 0, False, False),
+        (1, None, policy.PROOFS_PER_SETTLING, True, True),  # nobody says what gas is worth
+        (10**30, None, policy.PROOFS_PER_SETTLING - 1, True, False),
+        (1, None, 0, False, True),
     ],
 )
-def test_settling(owed: int, since: float, private: bool, expected: bool):
-    assert policy.worth_settling(owed, since, period_s=60, private=private) is expected
+def test_settling(owed: int, fee: int | None, proofs: int, running: bool, expected: bool):
+    assert policy.worth_settling(owed, fee, proofs=proofs, running=running) is expected
+
+
+def test_settling_adds_a_fiftieth_at_most_to_what_proving_costs():
+    gas = {name: int(figure) for name, figure in json.loads(GAS_SNAPSHOT.read_text()).items()}
+    proof, settling = gas["prove 1 GiB, 1 piece, later"], gas["settle, first"]
+    assert Fraction(settling, proof * policy.PROOFS_PER_SETTLING) <= policy.MAX_FEE_SHARE
+    assert policy.settle_every_s(60, private=True) == 60
+    assert policy.settle_every_s(60, private=False) == 86_400
+
+
+@pytest.mark.parametrize(
+    ("escrow", "paid", "fee", "expected"),
+    [
+        (1, 0, 0, True),
+        (0, 10, 0, False),
+        (11, 10, 10, True),
+        (10, 10, 10, False),  # it is worth no more than its fee
+        (11, 9, 10, False),  # the customer has not paid for it
+        (1, 1, None, True),
+        (1, 0, None, False),
+    ],
+)
+def test_giving_an_escrow_back(escrow: int, paid: int, fee: int | None, expected: bool):
+    assert policy.worth_giving_back(escrow, paid, fee) is expected
 
 
 OK, MISSING, FULL = FolderState.OK, FolderState.MISSING, FolderState.FULL

@@ -103,6 +103,8 @@ class Step(IntEnum):
     NOTHING = 0
     POKE = 1
     PROVE = 2
+    END = 3  # it is empty and has been so for long: anyone may end it
+    RETURN = 4  # it is over, and escrow is left that can go back to its customer
 
 
 class PeriodState(IntEnum):
@@ -223,6 +225,7 @@ class StorageDeals(Contract):
         return self._call("endInactive", set_id)
 
     def return_escrow(self, set_id: bytes) -> Call:
+        """Gives what is left in the escrow of a data set that is over back to its customer; anyone may."""
         return self._call("returnEscrow", set_id)
 
     def multicall(self, calls: Sequence[Call]) -> Call:

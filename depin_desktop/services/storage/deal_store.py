@@ -90,6 +90,13 @@ class DealStore:
         rows = await self._database.rows(f"SELECT * FROM storage_sets{where} ORDER BY rowid")  # noqa: S608
         return [_data_set(row) for row in rows]
 
+    async def left_over(self) -> list[DataSet]:
+        """Data sets that have ended and in whose escrow something is left."""
+        rows = await self._database.rows(
+            "SELECT * FROM storage_sets WHERE state = 'ended' AND escrow != '0' ORDER BY rowid"
+        )
+        return [_data_set(row) for row in rows]
+
     async def get(self, set_id: str) -> DataSet | None:
         row = await self._database.row("SELECT * FROM storage_sets WHERE id = ?", (set_id,))
         return None if row is None else _data_set(row)
@@ -191,6 +198,19 @@ class DealStore:
             )
             for period, group in grouped.items()
         ]
+
+    async def proofs_behind(self, amount: int) -> int:
+        """How many of the newest transactions have been paid so much together; a thousand data sets are looked at."""
+        rows = await self._database.rows(
+            "SELECT tx, paid FROM storage_proofs WHERE proven AND tx != '' ORDER BY period DESC, tx LIMIT 1000"
+        )
+        counted: set[str] = set()
+        for row in rows:
+            if amount <= 0:
+                break
+            counted.add(row["tx"])
+            amount -= int(row["paid"])
+        return len(counted)
 
     async def earned(self, since: float = 0.0) -> int:
         """What proofs have paid since then."""

@@ -9,7 +9,7 @@ from depin_desktop.chain.calls import LogEvent
 from depin_desktop.services.storage.deals import Deals
 from depin_desktop.services.storage.link import Link
 
-CHANGES = ("Opened", "Funded", "PiecesAdded", "RemovalsQueued", "PiecesRemoved", "Terminated")
+CHANGES = ("Opened", "Funded", "PiecesAdded", "RemovalsQueued", "PiecesRemoved", "Terminated", "EscrowReturned")
 
 
 class LogIndex(Protocol):

@@ -67,6 +67,19 @@ class Link:
             chain, sender, Schedule(await deals.genesis(), await deals.period_s(), await deals.window_s()), provider
         )
 
+    async def fee(self, call: Call) -> int | None:
+        """Base units that sending a call costs now; 0 where gas has no price, None where nobody says what it is worth.
+
+        Raises:
+            Reverted: the contract would refuse it.
+            UserFacingError: the chain cannot be asked.
+        """
+        network = self.network
+        if not network.tokens_per_coin:
+            return 0 if network.private else None
+        gas = await self.sender.simulate(call)
+        return network.fee_in_token(gas * int(await self.chain.rpc.request("eth_gasPrice"), 16))
+
     def together(self, calls: Sequence[Call]) -> Call:
         """Several calls of StorageDeals in one transaction, all or none."""
         if len(calls) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from hashlib import sha256
 
 from depin_desktop.api.models import FolderState, ServiceState
@@ -153,9 +154,43 @@ def retry_s(failures: int, time_left_s: float) -> float:
     return max(1.0, min(2.0 ** min(failures - 1, 5), 30.0, time_left_s / 4))
 
 
-def worth_settling(owed: int, since_last_s: float, *, period_s: int, private: bool) -> bool:
-    """Whether to move accrued pay to the payout address now: once a day; each period where gas costs nothing."""
-    return owed > 0 and since_last_s >= (period_s if private else 86_400)
+# --- settling and clearing up -------------------------------------------------------------------------------------
+
+MAX_FEE_SHARE = Fraction(1, 50)
+"""A fee that is at most this share of what it moves is small, as for claims of vouchers."""
+PROOFS_PER_SETTLING = 21
+"""Settling costs 78,000 gas and a proof 194,000: after so many proofs it adds less than a fiftieth to their gas."""
+INACTIVE_PERIODS = 30  # the contract's: after so many without a proof anyone may end a data set
+
+
+def settle_every_s(period_s: int, *, private: bool) -> int:
+    """Pay is moved to the payout address no more often than this: each day; each period where gas costs nothing."""
+    return period_s if private else 86_400
+
+
+def worth_settling(owed: int, fee: int | None, *, proofs: int, running: bool) -> bool:
+    """Whether to move accrued pay to the payout address now; it cannot be lost where it is, so only the fee counts.
+
+    Args:
+        fee: what that costs, in base units; None where gas has a price and nobody says what it is worth.
+        proofs: transactions whose pay is still owed.
+        running: whether more pay will come; if not, what there is goes out as soon as it is worth anything.
+    """
+    if owed == 0:
+        return False
+    if fee is None:
+        return proofs >= PROOFS_PER_SETTLING or not running
+    return fee <= owed * MAX_FEE_SHARE if running else fee < owed
+
+
+def worth_tidying(paid: int, fee: int | None) -> bool:
+    """Whether to pay for a transaction that serves a customer: it has paid for at least as much, in this data set."""
+    return paid > 0 if fee is None else paid >= fee
+
+
+def worth_giving_back(escrow: int, paid: int, fee: int | None) -> bool:
+    """Whether to send the rest of an escrow back: it is worth more than its fee, and the customer has paid for that."""
+    return worth_tidying(paid, fee) and escrow > (fee or 0)
 
 
 # --- the whole service --------------------------------------------------------------------------------------------

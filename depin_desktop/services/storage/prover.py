@@ -40,10 +40,16 @@ class Round:
     Attributes:
         next_look_s: seconds until something may be due.
         next_proof_at: when the next challenge window opens for us, None without data sets.
+        period: the present one.
+        unused: data sets that are empty and may be ended.
+        unprovable: data sets of which a challenged piece could not be shown in this period.
     """
 
     next_look_s: float
     next_proof_at: float | None = None
+    period: int = 0
+    unused: frozenset[str] = frozenset()
+    unprovable: frozenset[str] = frozenset()
 
 
 class Prover:
@@ -95,8 +101,8 @@ class Prover:
         period = link.schedule.period_at(now)
         sets = await self._follow(link, period)
         if not sets:
-            await self._settle(link, now)
-            return Round(policy.next_round_s((), now, period_s=link.schedule.period_s))
+            await self._settle(link, now, running=False)
+            return Round(policy.next_round_s((), now, period_s=link.schedule.period_s), period=period)
         actions = await self._ask(link, sets)
         if any(action.step is Step.POKE for action in actions.values()):
             delay = policy.poke_delay_s(link.provider, period, link.schedule.window_s)
@@ -108,19 +114,29 @@ class Prover:
         due = [one for one in sets if actions[one.id].step is Step.PROVE]
         await self._prove(link, period, due)
         await self._look_back(link, sets, period)
-        await self._settle(link, now)
-        return self._next(link, now, period, actions, failed=bool(self._unprovable))
+        for one in sets:
+            if actions[one.id].step is Step.RETURN:  # ended at once, by somebody else
+                await self._deals.follow(link, bytes.fromhex(one.id))
+        await self._settle(link, now, running=True)
+        return self._next(link, now, period, actions)
 
-    def _next(self, link: Link, now: int, period: int, actions: dict[str, NextAction], *, failed: bool) -> Round:
+    def _next(self, link: Link, now: int, period: int, actions: dict[str, NextAction]) -> Round:
         coming = [a.not_before for a in actions.values() if a.step is Step.NOTHING and a.not_before != NEVER]
-        tried = any(action.step is not Step.NOTHING for action in actions.values())
-        window = link.schedule.window_of(period)
+        tried = any(action.step in (Step.POKE, Step.PROVE) for action in actions.values())
+        window, period_s = link.schedule.window_of(period), link.schedule.period_s
         moments: list[float] = [moment for moment in coming if moment > now]
+        # A data set whose last period is proven names that period's end, when its escrow can go back.
+        windows = [moment for moment in moments if (moment - window) % period_s == 0]
         if tried:
             # Proven just now: the next window. Where a piece could not be shown, its disk may come back: again soon.
-            moments.append(now + link.schedule.window_s / 4 if failed else window + link.schedule.period_s)
-        next_proof = min(moments, default=None)
-        return Round(policy.next_round_s(moments, now, period_s=link.schedule.period_s), next_proof)
+            windows.append(now + link.schedule.window_s / 4 if self._unprovable else window + period_s)
+        return Round(
+            policy.next_round_s([*moments, *windows], now, period_s=period_s),
+            min(windows, default=None),
+            period,
+            frozenset(set_id for set_id, action in actions.items() if action.step is Step.END),
+            frozenset(set_id for set_id, _ in self._unprovable),
+        )
 
     # --- what there is
 
@@ -280,16 +296,22 @@ class Prover:
                 self.missed_at = now
                 self._publish(Activity(at=now, kind="fault", title="A proof was missed", detail=detail))
 
-    async def _settle(self, link: Link, now: int) -> None:
+    async def _settle(self, link: Link, now: int, *, running: bool) -> None:
         owed = await link.chain.deals.owed(link.provider)
-        period_s, private = link.schedule.period_s, link.network.private
-        if not policy.worth_settling(owed, now - self._settled_at, period_s=period_s, private=private):
+        every_s = policy.settle_every_s(link.schedule.period_s, private=link.network.private)
+        if not owed or (running and now - self._settled_at < every_s):
             return
+        call = link.chain.deals.settle(link.provider)
         try:
-            await link.sender.send(link.chain.deals.settle(link.provider), purpose="settle storage pay")
+            fee = await link.fee(call)
+            proofs = await self._store.proofs_behind(owed) if fee is None else 0
+            if not policy.worth_settling(owed, fee, proofs=proofs, running=running):
+                return
+            await link.sender.send(call, purpose="settle storage pay")
         except Reverted as error:
             if error.name != "NothingOwed":
                 raise
+            return
         self._settled_at = now
         title = f"{format_tokens(owed)} {link.network.symbol} paid out"
         self._publish(Activity(at=self._clock(), kind="paid", title=title, detail="For stored data.", amount=owed))

@@ -22,6 +22,7 @@ from depin_desktop.net.offers import StorageOffer
 from depin_desktop.services.base import Earned, Provider
 from depin_desktop.services.storage import guard, policy, rates, scrubber
 from depin_desktop.services.storage.api import StorageApi
+from depin_desktop.services.storage.clearing import Clearing
 from depin_desktop.services.storage.deal_store import DealStore
 from depin_desktop.services.storage.deals import Deals
 from depin_desktop.services.storage.discovery import LogIndex, discover
@@ -95,6 +96,7 @@ class StorageService:
         )
         self._prover = Prover(self._deal_store, self._deals, self._pieces, publish=self._publish_activity, clock=clock)
         self._unfunded = Unfunded(self._deal_store, self._deals, publish=self._publish_activity, clock=clock)
+        self._clearing = Clearing(self._deal_store, self._deals, publish=self._publish_activity, clock=clock)
         self._scrubber = Scrubber(self._pieces, clock)
         self._intake = Intake(
             self._pieces,
@@ -256,6 +258,7 @@ class StorageService:
         self._round = await self._prover.round(self._link)
         self.proving.interval_s = self._round.next_look_s
         await self._unfunded.round(self._link)
+        await self._clearing.round(self._link, self._round)
         await self._refresh()
 
     async def _expire(self) -> None:

@@ -114,26 +114,6 @@ abstract contract DataSets is IStorageDeals {
         }
     }
 
-    function nextAction(bytes32 setId)
-        external
-        view
-        returns (Step step, uint64 period, uint64 notBefore, uint64 deadline)
-    {
-        Set storage set = _known(setId);
-        period = currentPeriod();
-        deadline = GENESIS + (period + 1) * PERIOD;
-        notBefore = deadline - WINDOW;
-        uint256 end = _end(set);
-        if (period >= end) return (Step.Nothing, period, type(uint64).max, deadline);
-
-        uint64 range = _isRolled(set) ? set.challengeRange : set.leafCount - _dueRemovals(setId, set);
-        if (range == 0 || isProven(setId, period)) {
-            return (Step.Nothing, period, period + 1 < end ? notBefore + PERIOD : type(uint64).max, deadline);
-        }
-        if (block.timestamp < notBefore) return (Step.Nothing, period, notBefore, deadline);
-        step = seedOf[period] == 0 ? Step.Poke : Step.Prove;
-    }
-
     function isProven(bytes32 setId, uint64 period) public view returns (bool) {
         return _bit(_proven[setId], period);
     }
@@ -237,12 +217,12 @@ abstract contract DataSets is IStorageDeals {
         return full < set.escrow ? full : set.escrow;
     }
 
-    function _isRolled(Set storage set) private view returns (bool) {
+    function _isRolled(Set storage set) internal view returns (bool) {
         return set.rolled == currentPeriod();
     }
 
     /// Leaves that the coming roll will take out.
-    function _dueRemovals(bytes32 setId, Set storage set) private view returns (uint64 leaves) {
+    function _dueRemovals(bytes32 setId, Set storage set) internal view returns (uint64 leaves) {
         if (_isRolled(set)) return 0;
         for (uint256 i = 0; i < set.queuedRemovals; ++i) {
             leaves += uint64(_trees[setId].leavesOf(_removals[setId][i]));

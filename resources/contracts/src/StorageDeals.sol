@@ -168,8 +168,8 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
     function endInactive(bytes32 setId) external {
         Set storage set = _running(setId);
         uint64 period = currentPeriod();
-        uint64 since = set.lastProven > set.opened ? set.lastProven : set.opened;
-        if (period < since + INACTIVE_PERIODS) revert StillActive(setId, since + INACTIVE_PERIODS);
+        uint64 inactiveFrom = _inactiveFrom(set);
+        if (period < inactiveFrom) revert StillActive(setId, inactiveFrom);
         _roll(setId, set);
         set.endPeriod = uint40(period); // at once: what is due until here can still be reported
         emit Terminated(setId, msg.sender, period - 1);
@@ -247,6 +247,36 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
         return _settle(provider);
     }
 
+    // --- what to do ---
+
+    function nextAction(bytes32 setId)
+        external
+        view
+        returns (Step step, uint64 period, uint64 notBefore, uint64 deadline)
+    {
+        Set storage set = _known(setId);
+        period = currentPeriod();
+        deadline = _startOf(period + 1);
+        notBefore = deadline - WINDOW;
+        uint256 end = _end(set);
+        if (period >= end) {
+            if (set.escrow == 0) return (Step.Nothing, period, type(uint64).max, deadline);
+            return (Step.Return, period, _startOf(uint64(end)), type(uint64).max);
+        }
+        uint64 leaves = set.leafCount - _dueRemovals(setId, set);
+        if ((_isRolled(set) ? set.challengeRange : leaves) == 0 || isProven(setId, period)) {
+            uint64 inactiveFrom = _inactiveFrom(set);
+            if (leaves == 0 && period >= inactiveFrom) {
+                return (Step.End, period, _startOf(inactiveFrom), type(uint64).max);
+            }
+            if (period + 1 < end) notBefore += PERIOD;
+            else notBefore = set.escrow == 0 ? type(uint64).max : deadline;
+            return (Step.Nothing, period, notBefore, deadline);
+        }
+        if (block.timestamp < notBefore) return (Step.Nothing, period, notBefore, deadline);
+        step = seedOf[period] == 0 ? Step.Poke : Step.Prove;
+    }
+
     // --- helpers ---
 
     function _settle(address provider) private returns (uint128 amount) {
@@ -290,6 +320,15 @@ contract StorageDeals is DataSets, EIP712, Multicall, ReentrancyGuardTransient {
         set.lastProven = uint40(period + 1);
         _setBit(_proven[setId], period);
         emit Proven(setId, set.provider, period, pay);
+    }
+
+    function _startOf(uint64 period) private view returns (uint64) {
+        return GENESIS + period * PERIOD;
+    }
+
+    /// The first period in which anyone may end the set, unless it is proven before.
+    function _inactiveFrom(Set storage set) private view returns (uint64) {
+        return (set.lastProven > set.opened ? set.lastProven : set.opened) + INACTIVE_PERIODS;
     }
 
     function _running(bytes32 setId) private view returns (Set storage set) {

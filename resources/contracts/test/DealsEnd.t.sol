@@ -126,6 +126,84 @@ contract DealsEndTest is World {
         vm.assertEq(deals.dataSet(empty).endsAfter, 29);
     }
 
+    // --- what is left to do ---
+
+    function test_NextActionTellsWhenAnUnusedSetCanBeCleared() public {
+        bytes32 empty = openSet(PRICE, "empty");
+        fundSet(empty, 5, "five");
+        vm.warp(START + 30 * PERIOD - 1);
+        expectStep(empty, IStorageDeals.Step.Nothing, START + 31 * PERIOD - WINDOW);
+        vm.warp(START + 30 * PERIOD);
+        expectStep(empty, IStorageDeals.Step.End, START + 30 * PERIOD);
+        deals.endInactive(empty);
+        expectStep(empty, IStorageDeals.Step.Return, START + 30 * PERIOD);
+        deals.returnEscrow(empty);
+        expectStep(empty, IStorageDeals.Step.Nothing, type(uint64).max);
+    }
+
+    function test_NextActionHasASetProvenThatAnyoneMayEnd() public {
+        vm.warp(START + 40 * PERIOD);
+        expectStep(id, IStorageDeals.Step.Nothing, START + 41 * PERIOD - WINDOW);
+        toWindow();
+        deals.poke();
+        expectStep(id, IStorageDeals.Step.Prove, START + 41 * PERIOD - WINDOW);
+        prove(id, Trees.proof(0, 1, 0));
+        toNextPeriod();
+        vm.expectRevert(abi.encodeWithSelector(IStorageDeals.StillActive.selector, id, 71));
+        deals.endInactive(id);
+    }
+
+    function test_NextActionLeavesASetAloneThatWasFilledAgain() public {
+        bytes32 late = openSet(PRICE, "late");
+        vm.warp(START + 30 * PERIOD);
+        expectStep(late, IStorageDeals.Step.End, START + 30 * PERIOD);
+        IStorageDeals.Piece[] memory added = new IStorageDeals.Piece[](1);
+        added[0] = Trees.piece(0, 1);
+        addPieces(late, added);
+        expectStep(late, IStorageDeals.Step.Nothing, START + 32 * PERIOD - WINDOW);
+    }
+
+    /// The view says nothing that the contract then refuses, and misses no escrow that could go back.
+    function testFuzz_NextActionIsWhatTheContractTakes(uint256 seed) public {
+        bytes32 empty = openSet(PRICE, "empty");
+        for (uint256 i = 0; i < 4; ++i) {
+            uint256 random = uint256(keccak256(abi.encode(seed, i)));
+            if (random % 4 == 0) proveNext();
+            else if (random % 4 == 1) fundSet(empty, 1, bytes32(i));
+            else vm.warp(block.timestamp + (random >> 8) % (20 * PERIOD));
+        }
+        if (seed % 3 == 0) deals.terminate(id, signTerminate(id));
+        if (seed % 5 == 0 && period() < 30) deals.terminate(empty, signTerminate(empty));
+        vm.warp(block.timestamp + (seed >> 128) % (3 * PERIOD));
+        follow(id);
+        follow(empty);
+    }
+
+    function follow(bytes32 set) private {
+        (IStorageDeals.Step step,,,) = deals.nextAction(set);
+        if (step == IStorageDeals.Step.End) {
+            vm.assertEq(deals.dataSet(set).leafCount, 0);
+            deals.endInactive(set);
+            (step,,,) = deals.nextAction(set);
+        }
+        (bool returned,) = address(deals).call(abi.encodeCall(deals.returnEscrow, (set)));
+        vm.assertEq(returned, step == IStorageDeals.Step.Return);
+        if (step == IStorageDeals.Step.Poke) deals.poke();
+        (IStorageDeals.Step after_,,,) = deals.nextAction(set);
+        if (step == IStorageDeals.Step.Poke || step == IStorageDeals.Step.Prove) {
+            vm.assertTrue(after_ == IStorageDeals.Step.Prove);
+            prove(set, Trees.proof(0, 1, 0));
+            (after_,,,) = deals.nextAction(set);
+        }
+        vm.assertTrue(after_ == IStorageDeals.Step.Nothing);
+    }
+
+    function expectStep(bytes32 set, IStorageDeals.Step step, uint256 notBefore) private view {
+        (IStorageDeals.Step told,, uint64 from,) = deals.nextAction(set);
+        vm.assertEq(uint256(told), uint256(step));
+        vm.assertEq(from, notBefore);
+    }
+
     // --- what became of a period ---
 
     function test_EveryPeriodIsOpenProvenFaultedOrNotDue() public {

@@ -115,7 +115,11 @@ contract StorageProofsTest is World {
         prove(id, answer());
         expectAction(IStorageDeals.Step.Nothing, 1, opensAt + PERIOD);
         deals.terminate(id, signTerminate(id));
-        expectAction(IStorageDeals.Step.Nothing, 1, type(uint64).max);
+        expectAction(IStorageDeals.Step.Nothing, 1, START + 2 * PERIOD); // escrow is left: it can go back then
+        toNextPeriod();
+        expectAction(IStorageDeals.Step.Return, 2, START + 2 * PERIOD);
+        deals.returnEscrow(id);
+        expectAction(IStorageDeals.Step.Nothing, 2, type(uint64).max);
     }
 
     function expectAction(IStorageDeals.Step step, uint64 inPeriod, uint256 notBefore) private view {
@@ -123,7 +127,8 @@ contract StorageProofsTest is World {
         vm.assertEq(uint256(s), uint256(step));
         vm.assertEq(p, inPeriod);
         vm.assertEq(n, notBefore);
-        vm.assertEq(d, START + (inPeriod + 1) * PERIOD);
+        bool whenever = step == IStorageDeals.Step.End || step == IStorageDeals.Step.Return;
+        vm.assertEq(d, whenever ? type(uint64).max : START + (inPeriod + 1) * PERIOD);
     }
 
     function test_SettlementPaysThePayoutAddress() public {

@@ -38,7 +38,9 @@ interface IStorageDeals {
     enum Step {
         Nothing, // empty, ended or already proven: look again at notBefore
         Poke, // the window is open and nobody has poked
-        Prove // the seed is fixed: prove before the deadline
+        Prove, // the seed is fixed: prove before the deadline
+        End, // nothing in it and inactive: endInactive clears it away; a set with pieces is proven rather than ended
+        Return // over with escrow left: returnEscrow gives it back to the customer
     }
 
     /// What became of a period of a data set.
@@ -125,6 +127,9 @@ interface IStorageDeals {
     function piece(bytes32 setId, uint64 pieceId) external view returns (Piece memory, bool live);
     /// This period's challenges: (pieceId, leafIndex), ascending, each once; empty arrays until the seed is fixed.
     function challenges(bytes32 setId) external view returns (uint64[] memory pieceIds, uint64[] memory leafIndexes);
+    /// What the set asks of its provider: not before `notBefore`, useless after `deadline`; the maximum stands for never.
+    /// Settling is no step of a set: what is owed lies here safely, terminating settles by itself, and whether a call is
+    /// worth its fee follows from prices that no contract knows.
     function nextAction(bytes32 setId)
         external
         view
