@@ -23,7 +23,7 @@ MORE_EVENT = "x402.more"
 JOB_HEADER = "Depin-Job"
 
 _PROMPT = ("messages", "prompt", "input")
-_VOLATILE = ("stream", "stream_options", "user", "metadata", "store", "model")
+_VOLATILE = ("stream", "stream_options", "user", "metadata", "store", "model", "models")
 """How an answer travels and what it is called there; the model itself is named by its hash in the receipt."""
 
 

@@ -15,7 +15,18 @@ from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.customer.compute.asks import EmbeddingAsk, TextAsk
 from depin_desktop.customer.compute.canaries import wasm_canary
-from depin_desktop.customer.compute.hosts import CHAT, EMBEDDING, WASM, Host, HostKey, Wish, hosts_of, in_order, nobody
+from depin_desktop.customer.compute.hosts import (
+    CHAT,
+    EMBEDDING,
+    WASM,
+    Host,
+    HostKey,
+    Wish,
+    hosts_of,
+    in_order,
+    nobody,
+    with_stand_ins,
+)
 from depin_desktop.customer.compute.jobs import OnnxAsk, WasmAsk
 from depin_desktop.customer.compute.scores import Scores
 from depin_desktop.customer.compute.trust import Standing, Verdict
@@ -50,6 +61,15 @@ def offer(
     )  # fmt: skip
 
 
+def machines(owner: str, *served: dict[str, object]) -> NodeOffer:
+    """One provider that serves a model on several machines."""
+    node = offer(owner)
+    assert node.compute is not None
+    (model,) = node.compute.models
+    models = tuple(model.model_copy(update=one) for one in served)
+    return node.model_copy(update={"compute": node.compute.model_copy(update={"models": models})})
+
+
 def order(hosts: list[Host], standings: dict[str, Standing] | None = None, flying: dict[str, int] | None = None) -> str:
     ask = TextAsk.of(CHAT, {"messages": [{"role": "user", "content": "hello"}]})
     found = in_order(
@@ -63,6 +83,26 @@ def order(hosts: list[Host], standings: dict[str, Standing] | None = None, flyin
 
 
 # --- choosing --------------------------------------------------------------------------------------------------------
+
+
+def test_who_asks_by_name_lets_another_machine_of_the_same_provider_stand_in() -> None:
+    ask = TextAsk.of(CHAT, {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, "model": "m"})
+    other = {"sha256": "cd" * 32, "engine": "e 2"}
+    dearer = {"sha256": "ef" * 32, "price_out_per_mtoken": 2 * TOKEN}
+    another = {"sha256": "01" * 32, "name": "another"}
+    nodes = [machines("a", {}, other, dearer, another), offer("b")]
+    hosts = hosts_of(nodes, CHAT)
+    host = next(host for host in hosts if host.key.model == SHA)
+
+    def sent(model: str) -> object:
+        chosen = with_stand_ins(host, hosts, model, ask.ceiling)
+        return json.loads(ask.request(chosen).body).get("models")
+
+    assert sent("m") == sent("") == ["cd" * 32]  # neither a dearer one, nor another model, nor another provider's
+    assert sent(SHA) is None  # a hash means that model and no other
+    assert (
+        ask.request(host).parameters_hash == ask.request(with_stand_ins(host, hosts, "m", ask.ceiling)).parameters_hash
+    )
 
 
 def test_models_are_found_by_name_by_hash_and_by_kind() -> None:

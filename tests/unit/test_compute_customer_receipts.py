@@ -16,14 +16,14 @@ from depin_desktop.customer.compute import failures
 from depin_desktop.customer.compute.answers import offered
 from depin_desktop.customer.compute.asks import TextAsk
 from depin_desktop.customer.compute.failures import Fault
-from depin_desktop.customer.compute.hosts import CHAT, hosts_of
-from depin_desktop.customer.compute.receipts import Seen, WrongReceipt, read_receipt
+from depin_desktop.customer.compute.hosts import CHAT, hosts_of, with_stand_ins
+from depin_desktop.customer.compute.receipts import Seen, WrongReceipt, answering, read_receipt
 from depin_desktop.customer.compute.scores import Spending, Spent
 from depin_desktop.customer.compute.texts import says_something
 from depin_desktop.net.work_receipts import WorkReceipt, WorkUsage, sign_receipt, sign_verdict, verdict_signer
 from depin_desktop.payments.payer import PaymentFailed
 
-from .test_compute_customer_asks import SHA, offer
+from .test_compute_customer_asks import SHA, machines, offer
 
 OPERATOR, CUSTOMER = Account.create(), Account.create().address
 ANSWER = b'{"choices": [{"message": {"content": "because of the air"}}]}'
@@ -56,6 +56,19 @@ def receipt(of: Seen, **changes: Any) -> dict[str, Any]:
 
 def text(said: dict[str, Any]) -> bytes:
     return json.dumps(said).encode()
+
+
+def test_a_receipt_may_name_a_machine_that_stood_in_and_no_other() -> None:
+    node = machines("a", {}, {"sha256": "cd" * 32, "engine": "e 2"}).model_copy(update={"operator": OPERATOR.address})
+    hosts, ask = hosts_of([node], CHAT), seen().ask
+    host = with_stand_ins(hosts[0], hosts, "m", ask.ceiling)
+    of = replace(seen(), host=host)
+    good = read_receipt(text(receipt(of, model="cd" * 32, engine="e 2")), of)
+    assert answering(good, host) == hosts[1]  # whose trust and rate it is
+    assert answering(read_receipt(text(receipt(of)), of), host) == hosts[0]
+    for says in ({"model": "cd" * 32, "engine": "e 3"}, {"engine": "e 2"}, {"model": "ef" * 32, "engine": "e 2"}):
+        with pytest.raises(WrongReceipt, match="than it offered"):
+            read_receipt(text(receipt(of, **says)), of)
 
 
 def test_a_receipt_that_says_what_was_seen_holds() -> None:

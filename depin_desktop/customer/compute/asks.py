@@ -232,9 +232,13 @@ class EmbeddingAsk:
 
 
 def _openai(kind: str, body: Mapping[str, Any], host: Host) -> Request:
-    """The model is named by its hash: what was chosen is what answers."""
+    """Models are named by their hashes: what was chosen is what answers, or what may stand in for it."""
     assert host.model is not None
-    data = json.dumps({**body, "model": host.model.sha256}, ensure_ascii=False, separators=(",", ":")).encode()
+    named: dict[str, Any] = {"model": host.model.sha256}
+    if host.stand_ins:
+        named["models"] = [model.sha256 for model in host.stand_ins]
+    said = {name: value for name, value in body.items() if name != "models"} | named
+    data = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
     hashes = text_input_hash(body), text_parameters_hash(body)
     return Request(f"/compute/v1/{_PATHS[kind]}", data, "application/json", PATIENCE_S, *hashes)
 

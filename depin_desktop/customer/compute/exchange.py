@@ -22,7 +22,7 @@ from depin_desktop.customer.compute import failures, sse
 from depin_desktop.customer.compute.asks import Ask
 from depin_desktop.customer.compute.failures import AttemptFailed, Fault, broken
 from depin_desktop.customer.compute.hosts import Host
-from depin_desktop.customer.compute.receipts import Seen, WrongReceipt, read_receipt
+from depin_desktop.customer.compute.receipts import Seen, WrongReceipt, answering, read_receipt
 from depin_desktop.net import metering
 from depin_desktop.net import work_receipts as words
 from depin_desktop.net.http import as_user_error
@@ -43,6 +43,7 @@ class Delivered:
     """An answer that was paid for, with a receipt that holds.
 
     Attributes:
+        host: who answered, which another of the provider's machines may have done than was asked.
         data: the answer's body; of a stream all its unnamed events before the end.
         charged: base units.
         seconds: from asking to the last byte.
@@ -262,7 +263,7 @@ class Exchange:
             error.paid = charged or 0
             raise error from wrong
         seconds = time.monotonic() - self._began
-        return Delivered(self.ask, self.host, data, receipt, charged or 0, seconds)
+        return Delivered(self.ask, answering(receipt, self.host), data, receipt, charged or 0, seconds)
 
     async def close(self) -> None:
         """Gives up what still runs; the provider learns of it, and its channel is free again."""

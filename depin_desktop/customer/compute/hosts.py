@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from depin_desktop.core.errors import UserFacingError
@@ -13,6 +13,7 @@ from depin_desktop.net.offers import ModelOffer, NodeOffer, WasmOffer
 CHAT, COMPLETION, EMBEDDING, ONNX, WASM = "chat", "completion", "embedding", "onnx", "wasm"
 _TEXT = frozenset({CHAT, COMPLETION})
 _ENOUGH_DIGITS = 12
+MAX_STAND_INS = 8
 
 
 class HostKey(NamedTuple):
@@ -26,11 +27,16 @@ class HostKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Host:
-    """One provider with one thing that it serves; `model` for everything but WASM, `wasm` for that."""
+    """One provider with one thing that it serves; `model` for everything but WASM, `wasm` for that.
+
+    Attributes:
+        stand_ins: what it serves under the same name elsewhere, and may use should this fail.
+    """
 
     node: NodeOffer
     model: ModelOffer | None = None
     wasm: WasmOffer | None = None
+    stand_ins: tuple[ModelOffer, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -86,6 +92,30 @@ def _is_meant(offered: ModelOffer, model: str) -> bool:
     if not model or offered.name == model or offered.sha256 == model:
         return True
     return len(model) >= _ENOUGH_DIGITS and offered.sha256.startswith(model.lower())
+
+
+def with_stand_ins(host: Host, hosts: Iterable[Host], model: str, price: Callable[[Host], int]) -> Host:
+    """The same host with those others of its provider that may do the work in its place.
+
+    Only for who asks by name: a hash means that model and no other. The machines of one provider are told apart by the
+    hashes under which they serve a model, so that each is a host.
+
+    Args:
+        model: as it was asked for.
+        price: the ceiling of the work at a host, in base units; the one that is signed must do for a stand-in, too.
+    """
+    if host.model is None or model not in ("", host.model.name):
+        return host
+    others = [
+        other.model
+        for other in hosts
+        if other.owner == host.owner
+        and other.model is not None
+        and other.model.name == host.model.name
+        and other.model.sha256 != host.model.sha256
+        and price(other) <= price(host)
+    ]
+    return replace(host, stand_ins=tuple(others[:MAX_STAND_INS]))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -53,10 +53,18 @@ def read_receipt(text: bytes, seen: Seen) -> WorkReceipt:
         raise WrongReceipt("sent no receipt that can be read") from error
     if signer is None or signer.lower() != seen.host.node.operator.lower():
         raise WrongReceipt("did not sign its receipt")
+    seen = replace(seen, host=answering(receipt, seen.host))
     for wrong, what in _CHECKS:
         if wrong(receipt, seen):
             raise WrongReceipt(what)
     return receipt
+
+
+def answering(receipt: WorkReceipt, host: Host) -> Host:
+    """The host by which an answer came, according to its receipt: the one asked, or one that may stand in for it."""
+    named = (receipt.model, receipt.engine)
+    found = next((model for model in host.stand_ins if (model.sha256, model.engine) == named), None)
+    return replace(host, model=found or host.model, stand_ins=())
 
 
 def _model(seen: Seen) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from depin_desktop.core.backoff import Backoff
 from depin_desktop.customer.compute.asks import Ask
 from depin_desktop.customer.compute.failures import AttemptFailed, Fault
-from depin_desktop.customer.compute.hosts import Host, HostKey, Wish, hosts_of, in_order, nobody
+from depin_desktop.customer.compute.hosts import Host, HostKey, Wish, hosts_of, in_order, nobody, with_stand_ins
 from depin_desktop.customer.compute.scores import Scores
 from depin_desktop.net.offers import NodeOffer
 
@@ -75,7 +75,7 @@ class Search:
                 if self._attempts >= MAX_ATTEMPTS and self._last is not None:
                     raise self._last
                 self._attempts += 1
-                return ready[0]
+                return with_stand_ins(ready[0], left, self._ask.model, self._ask.ceiling)
             wait_s = min((self._searcher.backoff.wait_s(host.owner) for host in left), default=PATIENCE_S + 1)
             if wait_s > self._patience_s:
                 raise self._last or nobody(self._ask.kind, self._ask.model, 1, 1, 1)

@@ -28,6 +28,9 @@ class Delivery(Protocol):
     async def take(self, chunk: Chunk) -> None:
         """The next part; raises Stopped where the customer does not pay for more, ConnectionError where it is gone."""
 
+    def begin_again(self) -> None:
+        """Another backend does the work anew; nothing of the answer has been sent."""
+
     def output_hash(self) -> str:
         """SHA-256 (hex) of everything that was sent, or is about to be."""
 
@@ -45,6 +48,9 @@ class Whole:
     async def take(self, chunk: Chunk) -> None:
         self._data = chunk.data if not self._data else self._data + chunk.data
         self._run.took(chunk.usage)
+
+    def begin_again(self) -> None:
+        self._data = b""
 
     def output_hash(self) -> str:
         return hashlib.sha256(self._data).hexdigest()
@@ -117,6 +123,9 @@ class Stream:
                     return
                 await self._begin()
                 await self._write(b": working\n\n")
+
+    def begin_again(self) -> None:
+        assert not self._run.delivered
 
     async def _send(self, data: bytes) -> None:
         frame = b"data: " + data + b"\n\n"

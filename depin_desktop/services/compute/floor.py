@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from depin_desktop.core.backoff import Backoff
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.services.compute import policy
 from depin_desktop.services.compute.orders import Order
@@ -22,11 +23,17 @@ Wanted = Callable[[WorkKind], bool]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job can be done."""
+    """Where a job can be done; `wish` is 0 for the model that was asked for, then counts those that do as well."""
 
     backend: Backend
     model: ServedModel
     lane: Lane
+    wish: int = 0
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """Stands for a model at a backend; chat and completion are one."""
+        return _key(self.backend, self.model)
 
 
 class Floor:
@@ -41,6 +48,7 @@ class Floor:
         self._backends: tuple[Backend, ...] = ()
         self._waiters = Waiters()
         self._lanes: dict[tuple[int, str], Lane] = {}
+        self._backoff = Backoff()
 
     @property
     def backends(self) -> tuple[Backend, ...]:
@@ -84,18 +92,12 @@ class Floor:
         return [model for backend in self._backends for model in backend.served() if self._wanted(model.kind)]
 
     def find(self, order: Order) -> Place:
-        """The place for an order that is likely to be free first.
+        """The place for an order that is likely to be free first, among those that have not just failed.
 
         Raises:
             UserFacingError: nothing here does that ("unknown-model").
         """
-        found = [
-            (backend, model)
-            for backend in self._backends
-            for model in _matching(order, [one for one in backend.served() if self._wanted(one.kind)])
-        ]
-        engines = policy.of_one_engine([model for _, model in found])
-        places = [Place(backend, model, self._lane(backend, model)) for backend, model in found if model in engines]
+        places = self._places(order)
         if not places:
             what = "WASM jobs" if order.kind is WorkKind.WASM else f"“{order.model}” for {order.kind.value}"
             raise UserFacingError(
@@ -104,31 +106,81 @@ class Floor:
                 code="unknown-model",
                 status=404,
             )
-        return min(places, key=lambda at: ((at.lane.running + len(at.lane)) / max(1, at.model.slots), -at.model.rate))
+        return places[0]
+
+    def find_another(self, order: Order, but: Sequence[Place]) -> Place | None:
+        """A place for an order after those failed, which does it as well as the first of them would have done.
+
+        It holds as long a text, and where it serves the very same model it runs the engine that is on offer.
+        """
+        first, tried = but[0].model, {place.key for place in but}
+
+        def does(model: ServedModel) -> bool:
+            if model.sha256 == first.sha256:
+                return model.engine == first.engine
+            return not model.context_tokens or model.context_tokens >= first.context_tokens
+
+        return next((at for at in self._places(order) if at.key not in tried and does(at.model)), None)
+
+    def failed(self, place: Place) -> None:
+        """Leaves a place alone for a while, for longer each time, as long as there are others."""
+        self._backoff.failed(place.key)
+
+    def succeeded(self, place: Place) -> None:
+        """Takes a place for sound again."""
+        self._backoff.succeeded(place.key)
+
+    def _places(self, order: Order) -> list[Place]:
+        """Where an order can be done, the best first."""
+        found = [
+            (backend, model, wish)
+            for backend in self._backends
+            for model, wish in _matching(order, [one for one in backend.served() if self._wanted(one.kind)])
+        ]
+        engines = policy.of_one_engine([model for _, model, _ in found])
+        places = [Place(at, model, self._lane(at, model), wish) for at, model, wish in found if model in engines]
+
+        def rank(at: Place) -> tuple[bool, int, float, float]:
+            load = (at.lane.running + len(at.lane)) / max(1, at.model.slots)
+            return self._backoff.wait_s(at.key) > 0, at.wish, load, -at.model.rate
+
+        return sorted(places, key=rank)
 
     def _lane(self, backend: Backend, model: ServedModel) -> Lane:
         """Chat and completion share a model's slots."""
-        key = id(backend), model.sha256 or model.kind.value
+        key = _key(backend, model)
 
         def slots() -> int:
-            return max((one.slots for one in backend.served() if (one.sha256 or one.kind.value) == key[1]), default=1)
+            return max((one.slots for one in backend.served() if _key(backend, one) == key), default=1)
 
         return self._lanes.setdefault(key, Lane(slots, self._waiters))
 
 
-def _matching(order: Order, models: Sequence[ServedModel]) -> list[ServedModel]:
-    """Those that can do an order: by hash, by its first digits, or by name; any where none is named."""
+def _key(backend: Backend, model: ServedModel) -> tuple[int, str]:
+    return id(backend), model.sha256 or model.kind.value
+
+
+def _matching(order: Order, models: Sequence[ServedModel]) -> list[tuple[ServedModel, int]]:
+    """The models of one backend that can do an order: the one asked for, and those that are named to do as well."""
     if order.kind is WorkKind.WASM:
-        return [model for model in models if model.kind is WorkKind.WASM][:1]
+        return [(model, 0) for model in models if model.kind is WorkKind.WASM][:1]
     kinds = policy.TEXT if order.kind in policy.TEXT else frozenset({order.kind})
-    wanted = order.model.lower()
     able = [model for model in models if model.kind in kinds]
     exact = [model for model in able if model.kind is order.kind] or able
-    if not wanted:
-        return exact[:1]
-    named = [model for model in exact if wanted in (model.sha256, model.name.lower())]
-    if not named and len(wanted) >= ENOUGH_DIGITS:
-        named = [model for model in exact if model.sha256.startswith(wanted)]
+    found: dict[str, tuple[ServedModel, int]] = {}
+    for wish, name in enumerate((order.model, *order.alternatives)):
+        for model in _named(name.lower(), exact):
+            found.setdefault(model.sha256, (model, wish))
+    return list(found.values())
+
+
+def _named(name: str, models: Sequence[ServedModel]) -> list[ServedModel]:
+    """The model meant by a hash, by its first digits, or by a name; any where none is named."""
+    if not name:
+        return list(models[:1])
+    named = [model for model in models if name in (model.sha256, model.name.lower())]
+    if not named and len(name) >= ENOUGH_DIGITS:
+        named = [model for model in models if model.sha256.startswith(name)]
     return named[:1]
 
 

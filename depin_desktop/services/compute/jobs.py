@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 HOLD_S = 3600.0
 FAILURES = {"bad-input": 400, "overloaded": 503, "crashed": 502}  # the rest are limits that the customer set: 422
+ELSEWHERE = frozenset({"crashed", "overloaded"})
+"""What may go well at another backend; the rest is the request's own doing."""
 
 
 class Paywall(Protocol):
@@ -137,26 +139,20 @@ class Jobs:
 
     async def _work(self, request: web.Request, run: Run, place: Place) -> web.StreamResponse:
         delivery = Stream(request, run) if run.order.streamed else Whole(run)
-        busy: tuple[float, float | None] = (0.0, None)
         cancelled: BaseException | None = None
         try:
-            async with run.interruptible(), place.lane.turn(run.hold.customer):
-                run.begin()
-                self._changed()
-                mark = self._meter.begin(run.device)
-                try:
-                    await self._run(run, place, delivery)
-                finally:
-                    busy = self._meter.end(mark)
+            async with run.interruptible():
+                await self._somewhere(run, place, delivery)
             run.end(JobOutcome.DONE)
         except Busy:
             run.end(JobOutcome.FAILED, "Its turn did not come in time.", "busy")
-            raise
+            if not (isinstance(delivery, Stream) and delivery.begun):
+                raise
         except JobFailed as failed:
             if failed.usage != Usage():
                 run.usage = failed.usage
             run.end(JobOutcome.FAILED, failed.message, failed.code)
-            run.notes = failed.log
+            run.notes = f"{run.notes}\n{failed.log}".strip()
         except Stopped:
             pass  # whoever stopped it has said why
         except ConnectionError:
@@ -167,7 +163,39 @@ class Jobs:
         except Exception:
             log.exception("job %s failed in an unforeseen way", run.id)
             run.end(JobOutcome.FAILED, "Something went wrong on this node.", "crashed")
-        return await self._settle(request, run, delivery, busy, cancelled)
+        return await self._settle(run, delivery, cancelled)
+
+    async def _somewhere(self, run: Run, place: Place, delivery: Stream | Whole) -> None:
+        """Lets a job run, and where its backend fails before anything of the answer was sent, at the next one."""
+        tried: list[Place] = []
+        while True:
+            try:
+                await self._at(run, place, delivery)
+            except JobFailed as failed:
+                if failed.code not in ELSEWHERE or run.ended_at is not None:
+                    raise
+                self._floor.failed(place)
+                tried.append(place)
+                another = None if run.delivered else self._floor.find_another(run.order, tried)
+                if another is None:
+                    raise
+                log.info("job %s goes on with %s: %s", run.id, another.model.engine, failed.message)
+                run.move(another.model, failed.message)
+                delivery.begin_again()
+                place = another
+            else:
+                self._floor.succeeded(place)
+                return
+
+    async def _at(self, run: Run, place: Place, delivery: Stream | Whole) -> None:
+        async with place.lane.turn(run.hold.customer):
+            run.begin()
+            self._changed()
+            mark = self._meter.begin(run.device)
+            try:
+                await self._run(run, place, delivery)
+            finally:
+                run.busy = self._meter.end(mark)
 
     async def _run(self, run: Run, place: Place, delivery: Stream | Whole) -> None:
         beating = self._tasks.spawn("beat", delivery.beat()) if isinstance(delivery, Stream) else None
@@ -180,7 +208,7 @@ class Jobs:
     async def _do(self, run: Run, place: Place, delivery: Stream | Whole) -> None:
         order = run.order
         if order.kind is not WorkKind.WASM:
-            job = Job(run.id, order.kind, place.model.sha256, order.body, order.payload, told=run.told)
+            job = Job(run.id, order.kind, place.model.sha256, run.body, order.payload, told=run.told)
             await self._pump(place, job, delivery)
             return
         with self._modules.using(order.model) as module:
@@ -193,18 +221,11 @@ class Jobs:
             async for chunk in chunks:
                 await delivery.take(chunk)
 
-    async def _settle(
-        self,
-        request: web.Request,
-        run: Run,
-        delivery: Stream | Whole,
-        busy: tuple[float, float | None],
-        cancelled: BaseException | None,
-    ) -> web.StreamResponse:
+    async def _settle(self, run: Run, delivery: Stream | Whole, cancelled: BaseException | None) -> web.StreamResponse:
         if run.outcome is not JobOutcome.DONE and isinstance(delivery, Stream) and delivery.begun:
             await _try(delivery.fail(run.failure or run.outcome.value, run.why))
         paid, receipt = await self._charge(run, delivery)
-        self._ended(Ended(run.status(), receipt, *busy))
+        self._ended(Ended(run.status(), receipt, *run.busy))
         if cancelled is not None:
             raise cancelled
         if run.outcome is JobOutcome.DONE or (isinstance(delivery, Stream) and delivery.begun):

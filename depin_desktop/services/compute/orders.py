@@ -26,6 +26,7 @@ HELD_BYTES = 128 << 20
 SILENCE_S = 30.0
 WHOLE_S = 120.0
 MAX_CHOICES = 8
+MAX_MODELS = 8
 MAX_FUEL = 10**13
 MAX_DEPTH = 200
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
@@ -36,7 +37,12 @@ _PROMPTS = {WorkKind.CHAT: "messages", WorkKind.COMPLETION: "prompt", WorkKind.E
 
 @dataclass(frozen=True)
 class Order:
-    """A piece of work that a customer asks for; `model` is a hash or a name, `body` and `payload` are as in `Job`."""
+    """A piece of work that a customer asks for; `body` and `payload` are as in `Job`.
+
+    Attributes:
+        model: a hash or a name.
+        alternatives: further ones that would do as well, should that one fail.
+    """
 
     kind: WorkKind
     model: str
@@ -44,6 +50,7 @@ class Order:
     payload: bytes
     input_hash: str
     parameters_hash: str
+    alternatives: tuple[str, ...] = ()
 
     @property
     def streamed(self) -> bool:
@@ -145,7 +152,11 @@ async def text_order(sent: Body, kind: WorkKind) -> Order:
         value = body.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= most):
             raise bad_request(f"“{name}” must be a whole number from 1 to {most}.")
-    return Order(kind, body.get("model", ""), body, b"", text_input_hash(body), text_parameters_hash(body))
+    others = body.get("models") or []
+    if not isinstance(others, list) or len(others) > MAX_MODELS or not all(isinstance(name, str) for name in others):
+        raise bad_request(f"“models” must be a list of at most {MAX_MODELS} names or hashes.")
+    hashes = text_input_hash(body), text_parameters_hash(body)
+    return Order(kind, body.get("model", ""), body, b"", *hashes, alternatives=tuple(filter(None, others)))
 
 
 async def onnx_order(request: web.Request, body: Body) -> Order:

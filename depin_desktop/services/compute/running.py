@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -30,6 +31,7 @@ class Run:
         delivered: whether the customer was sent anything of the answer.
         due: base units of the voucher that a stream needs next.
         notes: what a worker has said, for the owner alone.
+        busy: seconds of its device, and watt-hours where they are known.
     """
 
     def __init__(self, identity: str, order: Order, served: ServedModel, prices: policy.Prices, hold: Hold) -> None:
@@ -48,7 +50,9 @@ class Run:
         self.started_at: float | None = None
         self.ended_at: float | None = None
         self.earned = 0
+        self.busy: tuple[float, float | None] = (0.0, None)
         self._limit = metering.output_limit(order.body, served.context_tokens) if order.kind in policy.TEXT else 0
+        self._most = metering.output_limit({**order.body, "n": 1}, served.context_tokens)
         self._paid: int | None = None if not order.streamed else self._slice
         self._pieces = 0
         self.due = policy.next_slice(self._paid or 0, self._limit, prices)
@@ -59,7 +63,17 @@ class Run:
 
     def begin(self) -> None:
         """Its turn has come."""
-        self.outcome, self.started_at = JobOutcome.RUNNING, time.time()
+        self.outcome, self.started_at = JobOutcome.RUNNING, self.started_at or time.time()
+
+    def move(self, served: ServedModel, why: str) -> None:
+        """Another model does it, from the beginning: what was done in vain is nobody's to pay."""
+        self.notes = f"{self.notes}\n{self.served.engine} failed before its first word: {why}".strip()
+        self.served, self.usage, self._pieces = served, Usage(), 0
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """The request, within the output that its ceiling was counted for, whichever model it is put to."""
+        return {**self.order.body, "max_completion_tokens": self._most} if self._limit else self.order.body
 
     def end(self, outcome: JobOutcome, why: str = "", failure: str = "") -> None:
         """It is over; what ended it first counts."""
