@@ -9,6 +9,8 @@ from pydantic import Field
 from depin_desktop.api.models import Money, ServiceStatus, Snapshot
 
 CPU = "cpu"
+SERVER, RAY = "server ", "ray "
+"""Before the address of what works elsewhere, where jobs and models name what they run on: “server gpu.lan:8000”."""
 
 
 class ModelStatus(Snapshot):
@@ -19,7 +21,7 @@ class ModelStatus(Snapshot):
         sha256: of the model's file; empty for WASM, whose modules customers bring.
         rate: measured: tokens a second (chat: generated; embedding: read), runs a second (ONNX), fuel a second
             (WASM); 0 while it has not been measured.
-        device: "cpu", or the UUID of the card that it runs on.
+        device: what it runs on: "cpu", a card's UUID, or what works elsewhere (`SERVER`, `RAY`).
         problem: why it is not served, where it is not.
     """
 
@@ -55,7 +57,7 @@ class JobOutcome(StrEnum):
 
 
 class JobStatus(Snapshot):
-    """One job of a customer; `log` is what there is to say about it, a line each."""
+    """One job of a customer; `log` is what there is to say about it, a line each, `device` as of a `ModelStatus`."""
 
     id: str
     kind: str
@@ -75,7 +77,7 @@ class JobStatus(Snapshot):
 
 
 class DeviceEarnings(Snapshot):
-    """What one device ("cpu", or a card's UUID) has earned; `energy_wh` is what it drew for that, where it is known."""
+    """What one device (as of a `ModelStatus`) has earned; `energy_wh` is what it drew for that, where it is known."""
 
     device: str
     jobs: int = 0

@@ -112,7 +112,7 @@ async def jobs(context: Context, limit: int) -> None:
     async with EngineClient(context.home) as client:
         answer = await client.compute()
     shown = answer.jobs[:limit]
-    text = table([_job_row(job) for job in shown], right=frozenset({4})) or "No job yet."
+    text = table([_job_row(job) for job in shown], right=frozenset({5})) or "No job yet."
     if answer.checked_right or answer.checked_wrong:
         text += f"\nChecked by customers: {answer.checked_right} right, {answer.checked_wrong} wrong."
     context.answer(shown, text)
@@ -244,7 +244,8 @@ def _job_row(job: JobStatus) -> tuple[str, ...]:
     used = {"wasm": f"{job.fuel / 1e9:.3g} Gfuel", "onnx": f"{job.seconds:.3g} s"}.get(job.kind, tokens)
     when = format_age(time.time() - job.queued_at)
     ended = job.log.splitlines()[-1] if job.log else ""
-    return when, job.kind, job.model[:32], job.outcome.value, used, format_tokens(job.earned), job.customer, ended
+    earned, device = format_tokens(job.earned), job.device[:40]
+    return when, job.kind, job.model[:32], device, job.outcome.value, used, earned, job.customer, ended
 
 
 def _price(text: str | None) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from depin_desktop.api.compute import ShareCompute
+from depin_desktop.cli.compute import _job_row
 from depin_desktop.core.errors import UserFacingError
 
 from .compute_market import buyer, new_home, vendor
@@ -41,6 +42,16 @@ async def test_a_customer_pays_for_a_chat_that_another_server_answers(localnet: 
         assert receipt.model == model.sha256
         assert receipt.usage.completion_tokens == 8
         assert receipt.charged > 0
+
+        name = f"server {llama.url.removeprefix('http://').removesuffix('/v1')}"
+        assert model.device == name
+        job = await seller.job(lambda job: job.id == receipt.job and job.ended_at is not None)
+        assert (job.device, name in _job_row(job)) == (name, True)
+        shown = seller.service.compute_status()
+        assert [(device.device, device.earned_total) for device in shown.devices] == [(name, receipt.charged)]
+        offer = seller.service.offer()
+        assert offer is not None
+        assert llama.url.split(":")[2].removesuffix("/v1") not in offer.model_dump_json()  # nobody else is told
 
         kept = home.compute / "elsewhere.json"
         assert KEY in kept.read_text()

@@ -12,7 +12,7 @@ from depin_desktop.api.controls import CardWish, Pause, Wishes
 from depin_desktop.api.models import ServiceState
 from depin_desktop.api.week import parse_spans
 from depin_desktop.app.known import Known
-from depin_desktop.app.presenters import common, compute, hours, jobs, models, rules
+from depin_desktop.app.presenters import common, compute, home, hours, jobs, models, rules
 from depin_desktop.core.errors import UserFacingError
 
 from . import compute_samples as computing
@@ -112,6 +112,31 @@ def test_a_card_says_why_it_rests() -> None:
     bare = computing.gpu(utilisation_percent=None, temperature_c=None, power_w=None)
     silent = compute.devices(samples.live(controls=computing.controls(gpus=(bare,))))[1]
     assert [reading.value for reading in silent.readings] == ["–", "1.4", "–", "–"]
+
+
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [
+        ("cpu", "Processor"),
+        (computing.CARD, "RTX 4070"),
+        ("GPU-of-before", "Card that is gone"),
+        ("server 192.168.1.20:8000", "192.168.1.20:8000"),
+        ("ray 192.168.1.30:6379", "Ray at 192.168.1.30:6379"),
+    ],
+)
+def test_a_job_names_what_it_ran_on_here_and_elsewhere(device: str, name: str) -> None:
+    known = samples.live()
+    said = compute.device_name(device, known)
+    assert said == name
+    assert jobs.cell(computing.job(1, device=device), 3, NOW, said, "DPN").tip == name
+
+
+def test_a_job_elsewhere_is_no_load_of_this_machine() -> None:
+    away = computing.job(0, device="server gpu.lan", outcome=JobOutcome.RUNNING, ended_at=None)
+    known = samples.live(compute=computing.compute(jobs=(away,)))
+    assert {view.pill.text for view in compute.devices(known)} == {"Ready"}
+    shown = home.compute_card(known, NOW)
+    assert "busy" in shown.lines[0]
 
 
 @pytest.mark.parametrize(

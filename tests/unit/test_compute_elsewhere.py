@@ -29,6 +29,26 @@ def test_the_address_of_a_server_is_what_a_person_meant(written: str, meant: str
 
 
 @pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("http://192.168.1.20:8000", "server 192.168.1.20:8000"),
+        ("https://gpu.lan/v1", "server gpu.lan"),
+        ("http://[fd00::1]:11434", "server [fd00::1]:11434"),
+        ("https://gpu.lan/serve/llm", "server gpu.lan/serve/llm"),
+    ],
+)
+def test_a_server_is_shown_by_its_address(written: str, shown: str) -> None:
+    assert Elsewhere().with_upstream(written, KEY).upstreams[0].shown == shown
+
+
+def test_a_cluster_is_shown_by_its_address() -> None:
+    for written in ("192.168.1.30:6379", "ray://192.168.1.30:6379"):
+        cluster = Elsewhere().with_cluster(written, TOKEN).cluster
+        assert cluster is not None
+        assert cluster.shown == "ray 192.168.1.30:6379"
+
+
+@pytest.mark.parametrize(
     "written",
     [
         "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from depin_desktop.api.compute import CPU, ComputeStatus, DeviceEarnings, JobOutcome
+from depin_desktop.api.compute import CPU, RAY, SERVER, ComputeStatus, DeviceEarnings, JobOutcome
 from depin_desktop.api.controls import CardStatus, ControlsStatus
 from depin_desktop.api.models import Inventory, ServiceState
 from depin_desktop.app.known import Known, Phase
@@ -327,9 +327,13 @@ def model_of(name: str) -> str:
 
 
 def device_name(device: str, known: Known) -> str:
-    """The name of what something runs on."""
+    """The name of what something runs on, here or elsewhere."""
     if device == CPU:
         return tr("Processor")
+    if device.startswith(SERVER):
+        return device.removeprefix(SERVER)
+    if device.startswith(RAY):
+        return tr("Ray at {address}", address=device.removeprefix(RAY))
     for card in known.controls.cards if known.controls else ():
         if card.gpu.uuid == device:
             return model_of(card.gpu.name)

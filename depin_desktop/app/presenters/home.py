@@ -240,10 +240,10 @@ def compute_card(known: Known, now: float) -> ComputeCard:
 
 
 def _device(known: Known, compute: ComputeStatus) -> str:
-    """The device of the work that runs now, else the first card, else the processor."""
-    running = [job.device for job in compute.jobs if job.outcome is JobOutcome.RUNNING]
+    """This machine's device of the work that runs now, else its first card, else its processor."""
     cards = [card.gpu.uuid for card in known.controls.cards] if known.controls else []
-    return next(iter([*running, *cards]), CPU)
+    running = [job.device for job in compute.jobs if job.outcome is JobOutcome.RUNNING]
+    return next((device for device in [*running, *cards] if device in (CPU, *cards)), CPU)
 
 
 def _busiest(known: Known, compute: ComputeStatus) -> str:

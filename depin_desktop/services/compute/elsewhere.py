@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, ValidationError
 from yarl import URL
 
+from depin_desktop.api.compute import RAY, SERVER
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.files import write_atomically
 
@@ -43,6 +44,12 @@ class Upstream(BaseModel):
     key: Secret = SecretStr("")
     models: tuple[str, ...] = ()
 
+    @property
+    def shown(self) -> str:
+        """What its owner knows it by: its address, without what goes without saying."""
+        url = URL(self.url)
+        return f"{SERVER}{url.host_port_subcomponent}{'' if url.path == '/v1' else url.path}"
+
 
 class Cluster(BaseModel):
     """One Ray cluster.
@@ -62,8 +69,16 @@ class Cluster(BaseModel):
     @property
     def endpoint(self) -> tuple[str, int]:
         """Host and port."""
-        url = URL(self.address if "://" in self.address else f"gcs://{self.address}")
-        return url.host or "", url.port or 0
+        return self._url.host or "", self._url.port or 0
+
+    @property
+    def shown(self) -> str:
+        """What its owner knows it by."""
+        return f"{RAY}{self._url.host_port_subcomponent}"
+
+    @property
+    def _url(self) -> URL:
+        return URL(self.address if "://" in self.address else f"gcs://{self.address}")
 
 
 class Elsewhere(BaseModel):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from depin_desktop.api.compute import JobOutcome
+from depin_desktop.api.compute import CPU, JobOutcome
 from depin_desktop.api.models import ServiceState
 from depin_desktop.core.units import format_age
 from depin_desktop.net import metering
@@ -141,6 +141,11 @@ def admitted(waiting: int, waiting_of_customer: int, slots: int, mean_s: float) 
     if waiting >= WAITING_IN_ALL or waiting_of_customer >= WAITING_PER_CUSTOMER:
         return False
     return waiting == 0 or mean_s * waiting / max(1, slots) <= LONGEST_WAIT_S
+
+
+def device_of(model: ServedModel) -> str:
+    """What a model runs on, as jobs and earnings name it."""
+    return model.elsewhere or model.gpu or CPU
 
 
 # --- what is offered ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from depin_desktop.api.compute import CPU, JobOutcome, JobStatus
+from depin_desktop.api.compute import JobOutcome, JobStatus
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.net import metering
 from depin_desktop.payments.holds import Hold
@@ -172,7 +172,7 @@ class Run:
 
     @property
     def device(self) -> str:
-        return self.served.gpu or CPU
+        return policy.device_of(self.served)
 
     @property
     def tokens_of(self) -> Usage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from depin_desktop.api.compute import CPU, ComputeStatus, JobStatus, ModelImport, ModelStatus
+from depin_desktop.api.compute import ComputeStatus, JobStatus, ModelImport, ModelStatus
 from depin_desktop.api.models import ServiceStatus
 from depin_desktop.services.compute import policy
 from depin_desktop.services.compute.choices import Choices
@@ -93,7 +93,7 @@ def _served(model: ServedModel, prices: policy.Prices, known: ModelStatus | None
         size_bytes=known.size_bytes if known else 0,
         loaded=known.loaded if known else True,
         served=model.rate > 0,
-        device=model.gpu or CPU,
+        device=policy.device_of(model),
         slots=model.slots,
         context_tokens=model.context_tokens,
         rate=model.rate,

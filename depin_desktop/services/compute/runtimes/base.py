@@ -81,6 +81,7 @@ class ServedModel:
         rate: tokens a second (chat: generated; embedding: read), runs a second (ONNX), or fuel a second (WASM);
             0 while it has not been measured.
         gpu: UUID of the card that it runs on, empty for the CPU.
+        elsewhere: what it runs on where that is not this machine, as its owner alone is shown it; empty for this one.
     """
 
     kind: WorkKind
@@ -92,6 +93,7 @@ class ServedModel:
     rate: float = 0.0
     licence: str = ""
     gpu: str = ""
+    elsewhere: str = ""
 
 
 class JobFailed(Exception):

@@ -107,13 +107,16 @@ class RayBackend:
         served = []
         if about.get(WorkKind.WASM) and about[WorkKind.WASM] == _here("wasmtime"):
             rate = self._rates.get(_WASM, 0.0)
-            served.append(ServedModel(WorkKind.WASM, "WASM", "", about[WorkKind.WASM], slots=slots, rate=rate))
+            served.append(self._served(WorkKind.WASM, "WASM", "", about[WorkKind.WASM], slots, rate))
         for model in self._models.all() if about.get(WorkKind.ONNX) else ():
             if model.kind is WorkKind.ONNX:
                 rate, engine = self._rates.get(model.sha256, 0.0), f"{about[WorkKind.ONNX]} cpu"
-                one = ServedModel(model.kind, model.name, model.sha256, engine, slots=slots, rate=rate)
+                one = self._served(model.kind, model.name, model.sha256, engine, slots, rate)
                 served.append(replace(one, licence=model.licence))
         return tuple(served)
+
+    def _served(self, kind: WorkKind, name: str, sha256: str, engine: str, slots: int, rate: float) -> ServedModel:
+        return ServedModel(kind, name, sha256, engine, slots=slots, rate=rate, elsewhere=self.cluster.shown)
 
     # --- doing work
 

@@ -120,6 +120,7 @@ async def measure(wire: Wire, upstream: Upstream, engine: Engine, found: Found) 
             slots=engine.slots or SLOTS_UNTOLD,
             context_tokens=found.context_tokens,
             rate=rate,
+            elsewhere=upstream.shown,
         )
 
     name = found.upstream_name
