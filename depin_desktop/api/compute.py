@@ -54,6 +54,7 @@ class JobOutcome(StrEnum):
     CANCELLED = "cancelled"  # the customer left
     STOPPED = "stopped"  # by the owner's controls
     UNPAID = "unpaid"  # the customer stopped paying
+    INTERRUPTED = "interrupted"  # the engine was killed in the middle of it
 
 
 class JobStatus(Snapshot):

@@ -89,7 +89,10 @@ async def test_an_engine_sells_chat_and_its_wallet_grows_by_what_the_vouchers_sa
         assert all(model.rate > 0 for model in offer.models)
         said = asyncio.create_task(_listen(engine, heard := []))
         async with buyer(_as_vendor(engine), tmp_path / "buyer") as customer:
-            answers = [await _ask(customer, offer.models[0].sha256) for _ in range(3)]
+            answers = []
+            for _ in range(3):
+                answers.append(await _ask(customer, offer.models[0].sha256))
+                await until(client, "compute", lambda data: len(data["jobs"]) == len(answers))  # told one by one
         earned = sum(answer.charged for answer in answers)
         card = await until(client, "status", lambda data: data["services"][1]["earned_total"] == str(earned))
         await until(client, "compute", lambda data: data["service"]["earned_total"] == str(earned))

@@ -23,18 +23,21 @@ OUTCOMES: dict[JobOutcome, tuple[str, str]] = {
     JobOutcome.CANCELLED: ("Customer left", "muted"),
     JobOutcome.STOPPED: ("Stopped by you", "muted"),
     JobOutcome.UNPAID: ("Not paid", "fault"),
+    JobOutcome.INTERRUPTED: ("Interrupted", "warning"),
 }
 MEANINGS: dict[JobOutcome, str] = {
     JobOutcome.WAITING: "It begins when a slot is free.",
     JobOutcome.RUNNING: "It runs now.",
     JobOutcome.DONE: "The customer has the whole answer.",
     JobOutcome.FAILED: "The work itself failed; its log says why.",
-    JobOutcome.CANCELLED: "The customer went away before the end, and has paid for what was done.",
+    JobOutcome.CANCELLED: "The customer went away before the end, and pays for what was done until then.",
     JobOutcome.STOPPED: "Your rules or your pause ended it.",
     JobOutcome.UNPAID: "The customer stopped paying, so it was ended.",
+    JobOutcome.INTERRUPTED: "The engine was killed, or the computer went off, in the middle of it.",
 }
 FILTERS = (("all", "All jobs"), ("now", "Now"), ("done", "Done"), ("broken", "Not finished"))
-_UNFINISHED = (JobOutcome.FAILED, JobOutcome.CANCELLED, JobOutcome.STOPPED, JobOutcome.UNPAID)
+_MISSED = (JobOutcome.FAILED, JobOutcome.UNPAID, JobOutcome.INTERRUPTED)
+_UNFINISHED = (*_MISSED, JobOutcome.CANCELLED, JobOutcome.STOPPED)
 
 
 def matches(job: JobStatus, chosen: str) -> bool:
@@ -176,7 +179,7 @@ def bars(jobs: Sequence[JobStatus], now: float, slots: int = 30) -> tuple[tuple[
     ended = [job for job in sorted(jobs, key=lambda job: job.queued_at) if job.ended_at is not None][-slots:]
     return tuple(
         (
-            "missed" if job.outcome in (JobOutcome.FAILED, JobOutcome.UNPAID) else "proven",
+            "missed" if job.outcome in _MISSED else "proven",
             f"{kind_name(job.kind)}, {short(job.model)}\n{tr(OUTCOMES[job.outcome][0])}, {when(now, job.ended_at)}",
         )
         for job in ended

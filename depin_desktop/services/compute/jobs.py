@@ -76,6 +76,7 @@ class Jobs:
     Args:
         terms: raises UserFacingError while nothing is taken.
         changed: called when a job begins or waits.
+        begun: called with each job that begins to run, also when it does so anew elsewhere.
         ended: called with each job that is over.
     """
 
@@ -88,6 +89,7 @@ class Jobs:
         *,
         terms: Callable[[], Terms],
         changed: Callable[[], None],
+        begun: Callable[[Run], None],
         ended: Callable[[Ended], None],
     ) -> None:
         self._floor = floor
@@ -96,6 +98,7 @@ class Jobs:
         self._provider = provider
         self._terms = terms
         self._changed = changed
+        self._begun = begun
         self._ended = ended
         self._runs: dict[str, Run] = {}
         self._tasks = Tasks("compute/jobs")
@@ -190,6 +193,7 @@ class Jobs:
     async def _at(self, run: Run, place: Place, delivery: Stream | Whole) -> None:
         async with place.lane.turn(run.hold.customer):
             run.begin()
+            self._begun(run)
             self._changed()
             mark = self._meter.begin(run.device)
             try:

@@ -29,8 +29,11 @@ from depin_desktop.services.compute.api import ComputeApi
 from depin_desktop.services.compute.choices import Choices
 from depin_desktop.services.compute.floor import Floor
 from depin_desktop.services.compute.jobs import Jobs, Paywall, Terms
+from depin_desktop.services.compute.journal import NAME, Journal
+from depin_desktop.services.compute.leftovers import take_up
 from depin_desktop.services.compute.meter import Meter
 from depin_desktop.services.compute.modules import Modules
+from depin_desktop.services.compute.running import Run
 from depin_desktop.services.compute.runtimes.base import Backend, ServedModel
 from depin_desktop.services.compute.status import JOBS_SHOWN, Now, Shelf, compute_status
 from depin_desktop.services.compute.store import Books, Ended, JobStore
@@ -117,6 +120,8 @@ class ComputeService:
         self._news: tuple[int, int] = (0, 0)
         self.floor = Floor(lambda kind: self._choices.sells(kind))
         self._modules = Modules(folder)
+        self._database = database
+        self._journal = Journal(database.path.with_name(NAME))
         self._meter = Meter(self._power_w, time.monotonic)
         self.jobs = Jobs(
             self.floor,
@@ -125,6 +130,7 @@ class ComputeService:
             provider,
             terms=self._terms_of_jobs,
             changed=self.touch,
+            begun=self._job_begun,
             ended=self._job_ended,
         )
         self._api = ComputeApi(self.jobs, self.floor, self._modules, terms=self._terms)
@@ -140,6 +146,7 @@ class ComputeService:
         await self._store.open()
         await self._verdicts.open()
         await self._modules.open()
+        await take_up(self._journal, self._store, self._database)
         self._choices = Choices.of(await self._store.choices(), self._network)
         self._controls.on_change(self._follow)
         if self._choices.shared:
@@ -168,7 +175,10 @@ class ComputeService:
             self._write_timer.cancel()
         await self._tasks.close()
         await self.floor.use(())
-        await self._write()
+        try:
+            await self._write()
+        finally:
+            self._journal.close()
 
     async def _jobs_end(self, wait_s: float) -> None:
         """Waits for what runs and stops the rest; returns within a second more."""
@@ -317,7 +327,11 @@ class ComputeService:
         receipt = await self._store.receipt(job)
         return None if receipt is None else str(receipt["customer"])
 
+    def _job_begun(self, run: Run) -> None:
+        self._journal.begin(run.status(), run.hold.channel_id, run.hold.channel.book.charged)
+
     def _job_ended(self, ended: Ended) -> None:
+        self._journal.end(ended)
         self._ended.append(ended)
         count, amount = self._news
         self._news = count + 1, amount + ended.job.earned
@@ -337,6 +351,7 @@ class ComputeService:
             except BaseException:
                 self._ended = [*ended, *self._ended]
                 raise
+            self._journal.settle(one.job.id for one in ended)
             if self._count is not None and not self._draining:
                 with suppress(TimeoutError):  # a chain that answers slowly holds no list of jobs up
                     async with asyncio.timeout(COUNT_WITHIN_S):
@@ -360,6 +375,8 @@ class ComputeService:
             self._served = served
             self._offer_changed()
             self.touch()
+        if self.jobs.running:
+            self._journal.alive()
         lively = self._bus.wanted(TOPIC) or self.jobs.running or any(model.rate == 0 for model in served)
         self.watching.interval_s = WATCH_S if lively else WATCH_UNSEEN_S
 

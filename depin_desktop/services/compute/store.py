@@ -1,7 +1,7 @@
 """The rows of jobs, receipts, choices and what each device has earned, in SQLite.
 
-A job is written once, when it has ended, together with its receipt and its device's sums. Money is on disk before that,
-with the voucher (`payments`): these rows say what it was for.
+A job is written once, when it has ended, together with its receipt and its device's sums; until then it is in the
+`journal`. Money is on disk before that, with the voucher (`payments`): these rows say what it was for.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class Books:
 
     @property
     def last_job_at(self) -> float | None:
-        return max((job.ended_at for job in self.jobs if job.ended_at is not None), default=None)
+        known = (job.ended_at for job in self.jobs if job.outcome is not JobOutcome.INTERRUPTED)
+        return max((at for at in known if at is not None), default=None)
 
 
 class JobStore:
@@ -121,6 +122,12 @@ class JobStore:
             connection.execute("DELETE FROM compute_jobs WHERE number <= ?", (newest - KEPT_JOBS,))
 
         await self._database.run(work)
+
+    async def missing(self, jobs: Sequence[str]) -> set[str]:
+        """Those of these jobs that have no row."""
+        marks = ", ".join("?" * len(jobs))
+        rows = await self._database.rows(f"SELECT id FROM compute_jobs WHERE id IN ({marks})", jobs)  # noqa: S608
+        return set(jobs) - {row["id"] for row in rows}
 
     async def receipt(self, job: str) -> dict[str, Any] | None:
         """A job's signed receipt."""
