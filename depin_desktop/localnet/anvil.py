@@ -9,11 +9,13 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from depin_desktop.chain.rpc import Rpc, RpcError, Unreachable
 from depin_desktop.localnet.chain_state import ChainStates
 from depin_desktop.localnet.child import Child
 from depin_desktop.localnet.folder import LOOPBACK, usable_port
+from depin_desktop.localnet.traces import without_traces
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +23,14 @@ CHAIN_ID = 31337
 HARDFORK = "prague"
 # Every state in memory costs about 0.1 MB; more than the last few are never asked for. (16: 38 MB after 3,000 blocks.)
 HISTORY = 16
+# Ten hours of demand. Older blocks keep their header and lose transactions and logs, of which anvil forgets none
+# otherwise. With more of them each save, during which the chain answers nobody, would take longer than 1.4 s.
+BLOCKS_WITH_TRANSACTIONS = 5_000
 LONGEST_SOCKET_PATH = 100  # the systems' limit is 104 to 108
 SAVE_SHARE = 0.05  # at most this part of the time goes into saving, however large the state has grown
 SHORTEST_SAVE_INTERVAL_S = 1.0
 DUMP_TIMEOUT_S = 120.0
+TRACES_AT_MOST = 2 * 2**20  # compressed bytes; some 120 blocks of demand, and 30 MB of anvil's memory
 
 
 @contextlib.asynccontextmanager
@@ -76,6 +82,7 @@ def _command(binary: Path, port: int) -> list[str]:
     return [
         *(str(binary), "--silent", "--host", LOOPBACK, "--port", str(port), "--no-cors"),
         *("--chain-id", str(CHAIN_ID), "--hardfork", HARDFORK, "--prune-history", str(HISTORY)),
+        *("--transaction-block-keeper", str(BLOCKS_WITH_TRANSACTIONS)),
         *("--accounts", "0"),  # no unlocked keys: every signature is made by whoever holds the key
     ]
 
@@ -125,6 +132,7 @@ class Saver:
         self._states = states
         self._saved_height = -1
         self._not_before = 0.0
+        self._lean: int | None = None  # the length of a dump without the traces that came since
 
     async def save_if_due(self, rpc: Rpc) -> int:
         """Saves when a block came since the last save and enough time has passed; returns the height."""
@@ -136,11 +144,31 @@ class Saver:
     async def save(self, rpc: Rpc) -> None:
         """Saves now; on disk when this returns."""
         started = time.monotonic()
-        height = int(await rpc.request("eth_blockNumber"), 16)
+        head = await rpc.request("eth_getBlockByNumber", "latest", False)
+        height = int(head["number"], 16)
         async with closing(Rpc(rpc.url, timeout_s=DUMP_TIMEOUT_S)) as patient:
             dump: str = await patient.request("anvil_dumpState")
-        path = await asyncio.to_thread(self._states.keep, dump)
+            path = await asyncio.to_thread(self._states.keep, dump)
+            await self._free_traces(patient, dump, head)
         took = time.monotonic() - started
         self._saved_height = height
         self._not_before = time.monotonic() + max(SHORTEST_SAVE_INTERVAL_S, took / SAVE_SHARE)
         log.debug("saved the chain at block %d as %s in %.3f s", height, path.name, took)
+
+    async def _free_traces(self, rpc: Rpc, dump: str, head: dict[str, Any]) -> None:
+        """Frees anvil of traces once there are many; `head` was the newest block before the dump was made."""
+        if self._lean is None:
+            self._lean = len(dump)
+        if len(dump) - self._lean <= 2 * TRACES_AT_MOST:  # two digits a byte
+            return
+        self._lean = None
+        try:
+            states = await asyncio.to_thread(lambda: list(without_traces(dump, int(head["number"], 16))))
+            for state in states:
+                # What a chain that was set back has forgotten must not be put into it again.
+                now = await rpc.request("eth_getBlockByNumber", head["number"], False)
+                if now is None or now["hash"] != head["hash"]:
+                    return
+                await rpc.request("anvil_loadState", state)
+        except (ValueError, RpcError) as error:
+            log.warning("anvil keeps its traces: %s", error)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import signal
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -22,6 +24,7 @@ from depin_desktop.chain.network import Network
 from depin_desktop.chain.rpc import Rpc
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
+from depin_desktop.localnet import anvil, traces
 from depin_desktop.localnet import localnet as module
 from depin_desktop.localnet.binaries import find_nats_server
 from depin_desktop.localnet.localnet import Localnet
@@ -170,6 +173,88 @@ async def _time(network: Network) -> int:
     block = await request(network, "eth_getBlockByNumber", "latest", False)
     assert isinstance(block, dict)
     return int(block["timestamp"], 16)
+
+
+async def _dumped(network: Network) -> dict[str, Any]:
+    dump = await request(network, "anvil_dumpState")
+    assert isinstance(dump, str)
+    state: dict[str, Any] = json.loads(gzip.decompress(bytes.fromhex(dump[2:])))
+    return state
+
+
+async def _everything(network: Network) -> list[object]:
+    """All that the chain tells of its past and present."""
+    height = int(str(await request(network, "eth_blockNumber")), 16)
+    blocks = [await request(network, "eth_getBlockByNumber", hex(at), True) for at in range(height + 1)]
+    hashes = [one["hash"] for block in blocks if isinstance(block, dict) for one in block["transactions"]]
+    logs = await request(network, "eth_getLogs", {"fromBlock": "0x0", "toBlock": hex(height)})
+    state = await _dumped(network)
+    rest = [state[part] for part in ("block", "accounts", "best_block_number")]
+    return [blocks, logs, [await request(network, "eth_getTransactionReceipt", one) for one in hashes], rest]
+
+
+async def test_traces_are_let_go_and_nothing_else_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WATCH_INTERVAL_S", 3600)
+    monkeypatch.setattr(anvil, "TRACES_AT_MOST", -1)
+    monkeypatch.setattr(traces, "PER_CALL", 3)
+    async with Localnet(tmp_path, PERIOD_S) as net:
+        await ask_faucet(net.network, SOMEBODY, tokens=7)
+        await net.save()
+        for _ in range(5):
+            await ask_faucet(net.network, SOMEBODY, tokens=1, gas=1)
+        before, state = await _everything(net.network), await _dumped(net.network)
+        assert sum(bool(one["info"]["traces"]) for one in state["transactions"]) >= 10
+        await net.save()
+        assert await _everything(net.network) == before
+        lean = await _dumped(net.network)
+        assert [one["info"]["traces"] for one in lean["transactions"]] == [[]] * len(state["transactions"])
+        await ask_faucet(net.network, SOMEBODY, tokens=1)
+        newest, parent = await _everything(net.network), before[0]
+        assert isinstance(newest[0], list)
+        assert isinstance(parent, list)
+        assert newest[0][-1]["parentHash"] == parent[-1]["hash"]
+    async with Localnet(tmp_path, PERIOD_S) as net:
+        assert (await _everything(net.network))[:3] == newest[:3]
+        assert await balance(net.network, SOMEBODY) == 13
+
+
+async def test_what_a_chain_that_was_set_back_forgot_is_not_put_into_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WATCH_INTERVAL_S", 3600)
+    async with Localnet(tmp_path, PERIOD_S) as net:
+        snapshot = await request(net.network, "evm_snapshot")
+        await ask_faucet(net.network, SOMEBODY, tokens=7)
+        head = await request(net.network, "eth_getBlockByNumber", "latest", False)
+        dump = await request(net.network, "anvil_dumpState")
+        assert await request(net.network, "evm_revert", snapshot)
+        await request(net.network, "evm_mine")
+        before = await _dumped(net.network)
+        monkeypatch.setattr(anvil, "TRACES_AT_MOST", -1)
+        async with anvil.closing(Rpc(net.network.rpc_url)) as rpc:
+            await net._saver._free_traces(rpc, dump, head)
+        assert await _dumped(net.network) == before
+
+
+async def test_old_blocks_lose_their_transactions_and_keep_their_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anvil, "BLOCKS_WITH_TRANSACTIONS", 30)
+    async with Localnet(tmp_path, PERIOD_S) as net:
+        await ask_faucet(net.network, SOMEBODY, tokens=7)
+        height = int(str(await request(net.network, "eth_blockNumber")), 16)
+        assert height < 30
+        await request(net.network, "anvil_mine", hex(20))
+    async with Localnet(tmp_path, PERIOD_S) as net:  # it goes on after a restart
+        whole = await _dumped(net.network)
+        await request(net.network, "anvil_mine", hex(20))
+        state = await _dumped(net.network)
+        assert {one["block_number"] for one in whole["transactions"]} == set(range(1, height + 1))
+        oldest = min((one["block_number"] for one in state["transactions"]), default=None)
+        assert oldest == (None if height <= height + 40 - 30 else height + 40 - 30 + 1)
+        assert all([await request(net.network, "eth_getBlockByNumber", hex(at), False) for at in range(height + 41)])
+        assert await balance(net.network, SOMEBODY) == 7
+        await ask_faucet(net.network, SOMEBODY, tokens=1)
 
 
 async def test_taken_ports_are_given_up_and_homes_follow(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.localnet.chain_state import KEEP, ChainStates
+from depin_desktop.localnet.traces import without_traces
 
 
 def state(height: int) -> bytes:
@@ -91,3 +92,38 @@ def test_when_all_are_damaged_that_is_said_and_nothing_is_deleted(states: ChainS
         states.restore()
     assert failure.value.code == "chain-state-damaged"
     assert path.exists()
+
+
+MINED = {"info": {"traces": [{"trace": {"data": "0x6a"}}], "nonce": 1}, "receipt": {"status": "0x1"}, "block_number": 7}
+
+
+def dump_of(transactions: object) -> str:
+    whole = {"accounts": {}, "blocks": [{"transactions": ["0x1"]}], "transactions": transactions}
+    return "0x" + gzip.compress(json.dumps(whole, separators=(",", ":")).encode()).hex()
+
+
+def transactions_of(state: str) -> object:
+    return json.loads(gzip.decompress(bytes.fromhex(state[2:])))["transactions"]
+
+
+def test_only_what_has_traces_and_is_old_enough_is_given_back_without_them() -> None:
+    lean = {**MINED, "info": {"traces": [], "nonce": 1}}
+    dumped = dump_of([MINED, {**MINED, "block_number": 9}, lean, {**MINED, "block_number": 8}])
+    (given,) = without_traces(dumped, 8)
+    assert transactions_of(given) == [lean, {**lean, "block_number": 8}]
+    assert list(without_traces(dump_of([]), 8)) == []
+    assert [len(transactions_of(one)) for one in without_traces(dump_of([MINED] * 1001), 8)] == [500, 500, 1]
+
+
+@pytest.mark.parametrize(
+    "other", [[{}], [{"info": {}, "block_number": 1}], [{**MINED, "block_number": "0x7"}], [7], [MINED, "…"]]
+)
+def test_a_dump_of_another_kind_is_left_alone(other: list[object]) -> None:
+    with pytest.raises(ValueError, match="not known"):
+        list(without_traces(dump_of(other), 8))
+
+
+@pytest.mark.parametrize("text", ["{}", '{"transactions":[', '{"transactions":[{"info":'])
+def test_a_dump_that_ends_too_soon_is_left_alone(text: str) -> None:
+    with pytest.raises(ValueError, match=r"without|Expecting"):
+        list(without_traces("0x" + gzip.compress(text.encode()).hex(), 8))
