@@ -68,6 +68,7 @@ class Indexer:
         self._back_callbacks: list[Callable[[], object]] = []
         self._range = FIRST_RANGE
         self._tip: Block | None = None
+        self._wider_since: int | None = None  # from this block on there is an account whose logs were not read
         self.height = -1
         self.head = -1
         self.synced_at = 0.0
@@ -81,18 +82,35 @@ class Indexer:
         """Adds an account, as if it had been among `accounts`; before `start`."""
         self._accounts.add(account)
 
+    def widen(self, account: str, since: int) -> None:
+        """Adds an account after `start`: what touches it from block `since` on is indexed and told, too.
+
+        The index keeps what it has. A later `start` with this account among `accounts` goes on from there.
+        """
+        if account not in self._accounts:
+            self._accounts.add(account)
+            self._widen_since(since)
+            self.cycle.trigger()
+
+    def _widen_since(self, since: int) -> None:
+        self._wider_since = since if self._wider_since is None else min(since, self._wider_since)
+
     async def start(self) -> None:
         """Opens the index and begins to follow; needs no network to return."""
-        interests = Interests(self._chain, tuple(sorted(self._accounts)))
-        scope = hashlib.sha256(f"{self._chain.genesis.hex()} {interests.scope}".encode()).hexdigest()
+        self._reader, scope = self._interested()
         self._store = LogStore(self._database, scope)
-        self._reader = LogReader(self._chain, interests)
         await self._store.open()
         self._tip = await self._store.tip()
         self.height = -1 if self._tip is None else self._tip.number
         self._tasks.spawn("follow", self.cycle.run())
         if self._heads is not None:
             self._tasks.spawn("heads", self._heads.run())
+
+    def _interested(self) -> tuple[LogReader, str]:
+        """The reader for the accounts that there are now, and the name of what it reads."""
+        interests = Interests(self._chain, tuple(sorted(self._accounts)))
+        scope = hashlib.sha256(f"{self._chain.genesis.hex()} {interests.scope}".encode()).hexdigest()
+        return LogReader(self._chain, interests), scope
 
     async def stop(self) -> None:
         """Stops following; a later start goes on from here."""
@@ -200,6 +218,7 @@ class Indexer:
         head = await self._chain.block("latest")
         self.head = head.number
         await self._watch_heads(head.number)
+        await self._read_wider()
         if self._tip is not None and (self._tip.hash == head.hash or await self._is_behind(head, self._tip)):
             self.synced_at = time.time()
             return
@@ -218,6 +237,7 @@ class Indexer:
 
     async def _step(self, head: Block) -> bool:
         """Indexes one range. False when the chain moved meanwhile: the head must be looked at again."""
+        await self._read_wider()
         start = self._chain.network.start_block if self._tip is None else self._tip.number + 1
         end = min(head.number, start + self._range - 1)
         try:
@@ -228,9 +248,8 @@ class Indexer:
             await self._find_fork()
             return False
         except TooMuch as error:
-            if self._range == 1:
-                raise error.cause from error
-            self._range = max(1, (end - start + 1) // 2)
+            self._range = end - start + 1
+            self._halve_range(error)
             return True
         if len(logs) < MANY_LOGS:
             self._range = min(self._range * 2, LARGEST_RANGE)
@@ -240,6 +259,37 @@ class Indexer:
         self._moved_to(tip)
         await self._announce(logs)
         return True
+
+    async def _read_wider(self) -> None:
+        """Reads what new accounts have in blocks that are indexed already; later ranges are read for them anyway."""
+        while (since := self._wider_since) is not None:
+            self._wider_since = None
+            self._reader, scope = self._interested()
+            try:
+                await self._read_again(since)
+            except BaseException as error:
+                self._widen_since(since)
+                if isinstance(error, Moved):
+                    return  # the next step finds out how far back; then it is tried again
+                raise
+            await self._store.rescope(scope)
+            _tell(self._height_callbacks)
+
+    async def _read_again(self, since: int) -> None:
+        while self._tip is not None and since <= self._tip.number:
+            end = min(self._tip.number, since + self._range - 1)
+            try:
+                logs, _ = await self._reader.read(since, end, self._tip)
+            except TooMuch as error:
+                self._halve_range(error)
+                continue
+            await self._announce(await self._store.add(logs))
+            since = end + 1
+
+    def _halve_range(self, error: TooMuch) -> None:
+        if self._range == 1:
+            raise error.cause from error
+        self._range = max(1, self._range // 2)
 
     async def _find_fork(self) -> None:
         """Rolls back to the newest block that we and the chain have in common."""

@@ -44,6 +44,7 @@ SCRIPTS = (
     """,
 )
 KEEP_HEADERS = 1024
+_INSERT_LOG = "INSERT OR IGNORE INTO index_logs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,7 @@ class LogStore:
         """Adds a range's logs together with the header of its last block."""
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.executemany(
-                "INSERT OR IGNORE INTO index_logs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [log.row() for log in logs],
-            )
+            connection.executemany(_INSERT_LOG, [log.row() for log in logs])
             connection.execute(
                 "INSERT OR REPLACE INTO index_blocks VALUES (?, ?, ?, ?)", (tip.number, tip.hash, tip.parent, tip.time)
             )
@@ -120,6 +118,19 @@ class LogStore:
             )
 
         await self._database.run(work)
+
+    async def add(self, logs: Sequence[StoredLog]) -> list[StoredLog]:
+        """Adds logs of blocks that are indexed already; returns those that were not there."""
+
+        def work(connection: sqlite3.Connection) -> list[StoredLog]:
+            return [log for log in logs if connection.execute(_INSERT_LOG, log.row()).rowcount]
+
+        return await self._database.run(work)
+
+    async def rescope(self, scope: str) -> None:
+        """What is here is now all that `scope` asks for."""
+        self._scope = scope
+        await self._database.execute("UPDATE index_state SET scope = ?", (scope,))
 
     async def roll_back(self, to: int) -> list[StoredLog]:
         """Forgets every block above `to`; returns the logs that went with them, newest first."""

@@ -244,6 +244,59 @@ async def test_other_accounts_build_the_index_anew(world: World) -> None:
     await other.stop()
 
 
+async def test_an_account_that_comes_later_is_read_from_its_block_on_and_kept(world: World) -> None:
+    await world.pay(1)
+    await world.pay(2, STRANGER.address)
+    heard: list[int] = []
+
+    async def note(event: LogEvent) -> None:
+        heard.append(event.args["value"])
+
+    async with world.index() as indexer:
+        indexer.on("Transfer", note)
+        await indexer.sync()
+        await world.pay(3, STRANGER.address)
+        await indexer.sync()
+        assert heard[-1] == 1
+        since = indexer.height
+        indexer.widen(STRANGER.address, since)
+        await indexer.sync()
+        await world.pay(4, STRANGER.address)
+        await world.pay(5)
+        await indexer.sync()
+        assert heard[-3:] == [3, 4, 5]
+        indexer.widen(STRANGER.address, 0)  # it is one of ours already
+        await indexer.sync()
+        assert heard[-3:] == [3, 4, 5]
+    # Whoever asks for both from the start finds all of it there, without the chain.
+    both = Indexer(world.chain, world.database, accounts=[FRIEND.address, STRANGER.address])
+    await both.start()
+    assert both.height >= since
+    assert [event.args["value"] for event in await both.events("Transfer", to=STRANGER.address)] == [3, 4]
+    assert await amounts(both) == [1, 5]
+    await both.stop()
+
+
+async def test_a_later_account_is_read_in_pieces_and_only_of_the_chain_that_holds(world: World) -> None:
+    for amount in range(4):
+        await world.pay(amount, STRANGER.address)
+    async with world.index() as indexer:
+        await indexer.sync()
+        snapshot = await world.anvil.ask("evm_snapshot")
+        await world.pay(98)
+        await world.pay(99, STRANGER.address)
+        await indexer.sync()
+        assert await amounts(indexer) == [98]
+        await world.anvil.ask("evm_revert", snapshot)
+        await world.anvil.ask("evm_mine")
+        indexer._range = 1
+        indexer.widen(STRANGER.address, 0)
+        await indexer.sync()  # finds the fork
+        await indexer.sync()
+        assert [event.args["value"] for event in await indexer.events("Transfer", to=STRANGER.address)] == [*range(4)]
+        assert await amounts(indexer) == []
+
+
 async def test_asking_for_an_unknown_event_or_argument_is_an_error(world: World) -> None:
     async with world.index() as indexer:
         with pytest.raises(ValueError, match="Nonsense"):
