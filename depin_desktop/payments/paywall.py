@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -19,6 +20,7 @@ from depin_desktop.chain.sender import Sender
 from depin_desktop.chain.typed_data import Signer
 from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
+from depin_desktop.net.door import note_paid
 from depin_desktop.payments import headers as wire
 from depin_desktop.payments import policy, vouchers
 from depin_desktop.payments.answers import Answers, Payment
@@ -46,7 +48,7 @@ class Paywall:
     """Charges requests, answers 402 otherwise, and turns vouchers into money.
 
     Args:
-        receiver: the address that is paid (the owner's payout).
+        receiver: the address that is paid (the owner's payout); `pay_to` changes it.
         operator_account: the hot key that authorises claims; the sender must send for the same account.
         exposure_cap: unclaimed base units per customer beyond which nothing is served before a claim; 0 for no cap.
         withdraw_delay_s: how long a payer's withdrawal takes, 900 to 2 592 000.
@@ -102,6 +104,14 @@ class Paywall:
     async def _weigh_fees(self) -> None:
         self._fee_floor = policy.deposit_floor(await self.claimer.worth_of_gas(DEPOSIT_GAS))
 
+    def pay_to(self, receiver: str) -> None:
+        """Has everything that is asked from now on paid to `receiver`.
+
+        Channels to the one before take no new payment. What has begun on them ends as it was agreed, what they owe is
+        claimed for whom it was signed, and customers have their rest back.
+        """
+        self._answers = replace(self._answers, receiver=receiver)
+
     def routes(self) -> list[web.RouteDef]:
         """What every provider serves beside its goods: `GET /payments/refund`."""
 
@@ -132,6 +142,7 @@ class Paywall:
             raise self._refusal(request, way, description, PaymentRefused(Refusal.TOTAL)) from None
         except PaymentRefused as refused:
             raise self._refusal(request, way, description, refused) from None
+        note_paid(request)
         return self._paid(channel, amount, transaction, description, repeated)
 
     async def hold(
@@ -151,7 +162,7 @@ class Paywall:
         try:
             channel, promise, transaction = await self._admit(request, way)
             _check_unspent(channel, promise, ceiling)
-            return self._holds.open(
+            hold = self._holds.open(
                 Hold(
                     channel=channel,
                     description=description,
@@ -166,6 +177,8 @@ class Paywall:
             )
         except PaymentRefused as refused:
             raise self._refusal(request, way, description, refused) from None
+        note_paid(request)
+        return hold
 
     async def _charge_hold(self, hold: Hold, actual: int) -> Payment:
         # No identifier: work is not done a second time because its answer was lost.
@@ -202,7 +215,7 @@ class Paywall:
             payment = wire.decode_payload(header)
         except ValueError as error:
             raise PaymentRefused(Refusal.PAYLOAD, str(error)) from error
-        channel = self._bind(payment, way)
+        channel = self._bind(payment, way, extending)
         voucher, promise = payment.payload.voucher, Promise.of(payment)
         if not vouchers.is_signed(self._chain.network, channel.config, voucher):
             raise PaymentRefused(Refusal.SIGNATURE)
@@ -242,7 +255,7 @@ class Paywall:
             channel = None
         return self._answers.refusal(request, way, description, refused, channel)
 
-    def _bind(self, payment: wire.PaymentPayload, way: wire.Requirements) -> Channel:
+    def _bind(self, payment: wire.PaymentPayload, way: wire.Requirements, extending: Hold | None) -> Channel:
         """The channel that a payment is for, as far as it is known here; refuses one that is not ours to claim."""
         accepted, config = payment.accepted, payment.payload.channel_config
         if accepted.scheme != wire.SCHEME:
@@ -251,7 +264,7 @@ class Paywall:
             raise PaymentRefused(Refusal.NETWORK)
         if config.token != way.asset:
             raise PaymentRefused(Refusal.TOKEN)
-        if config.receiver != way.pay_to:
+        if config.receiver != way.pay_to and not self._may_end(payment, extending):
             raise PaymentRefused(Refusal.RECEIVER)
         if config.receiver_authorizer != way.extra.receiver_authorizer:
             raise PaymentRefused(Refusal.AUTHORIZER)
@@ -262,6 +275,13 @@ class Paywall:
         if known is None and config.withdraw_delay != self._delay_s:
             raise PaymentRefused(Refusal.DELAY)
         return known or Channel(identity, config)
+
+    def _may_end(self, payment: wire.PaymentPayload, extending: Hold | None) -> bool:
+        """Whether a payment ends what began while its channel's receiver was ours: work under way, or the channel."""
+        channel = payment.payload.voucher.channel_id
+        if extending is not None:
+            return extending.channel.id == channel
+        return payment.payload.type == "refund" and channel in self.store.channels
 
     @staticmethod
     def _check_cover(channel: Channel, voucher: wire.Voucher) -> None:

@@ -48,13 +48,14 @@ class Shop:
     sent: list[str] = field(default_factory=list)  # payment headers as they came
     holds: list[Hold] = field(default_factory=list)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    payout: str = ""  # where its offer says that it is paid, if not to the owner
 
     @property
     def offer(self) -> NodeOffer:
         return NodeOffer(
             owner=self.owner.address,
             operator=self.operator.address,
-            payout=self.owner.address,
+            payout=self.payout or self.owner.address,
             node_id="00" * 32,
             addresses=(),
             chain_id=self.chain.network.chain_id,
