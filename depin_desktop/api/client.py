@@ -16,15 +16,14 @@ from depin_desktop.api.endpoint import Endpoint, EngineUnreachable
 from depin_desktop.api.models import (
     EngineStatus,
     Event,
-    HistoryEntry,
     Inventory,
     Problem,
     SetSharing,
     ShareStorage,
     StorageStatus,
     UnshareStorage,
-    WalletStatus,
 )
+from depin_desktop.api.wallet import HistoryEntry, Look, LookAt, WalletStatus
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
 
@@ -101,6 +100,10 @@ class EngineClient:
         """The newest entries first; `before` (Unix seconds) pages on."""
         query = f"?limit={limit}" + (f"&before={before!r}" if before is not None else "")
         return _HISTORY.validate_json(await self._send("GET", f"/v1/wallet/history{query}"))
+
+    async def look(self, request: LookAt) -> Look:
+        """What a step of the owner's would do and cost; nothing is signed or sent, and no password is needed."""
+        return await self._ask("POST", "/v1/wallet/looks", Look, request)
 
     async def share_storage(self, request: ShareStorage) -> StorageStatus:
         return await self._ask("PUT", "/v1/storage/folders", StorageStatus, request)

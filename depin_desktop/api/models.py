@@ -246,50 +246,6 @@ class StorageStatus(Snapshot):
     rates: tuple[RatePoint, ...] = ()
 
 
-# --- money --------------------------------------------------------------------------------------------------------
-
-
-class HistoryEntry(Snapshot):
-    """One line of the wallet's history, from the chain's log or a persisted voucher."""
-
-    at: float
-    kind: str  # storage | reads | deposit | transfer-in | transfer-out | stake | unstake | slash | faucet
-    amount: Money  # signed: what this added to, or took from, the owner
-    fee: Money = 0  # in the chain's own coin (wei), where this node paid it
-    fee_worth: Money = 0  # that in base units of the token (0 where gas has no price), and what a relayer took
-    counterparty: str = ""
-    transaction: str = ""
-    block: int | None = None
-    detail: str = ""
-    status: str = "confirmed"  # pending | confirmed
-
-    @property
-    def net(self) -> int:
-        """What is left of the gross amount after the fee."""
-        return self.amount - self.fee_worth
-
-
-class WalletStatus(Snapshot):
-    """The owner's money. `pending` is earned but not yet paid out; `claimed` has reached the payout address."""
-
-    owner: str
-    payout: str
-    operator: str
-    spender: str
-    backed_up: bool
-    balance: Money
-    spending_balance: Money
-    pending: Money
-    claimed: Money
-    stake: Money
-    earned_today: Money
-    earned_total: Money
-    operator_gas: Money
-    owner_gas: Money
-    as_of_block: int
-    as_of: float
-
-
 # --- the whole ----------------------------------------------------------------------------------------------------
 
 
@@ -319,10 +275,13 @@ class NodeStatus(Snapshot):
 
 
 class Activity(Snapshot):
-    """One thing that just happened, in words for its owner."""
+    """One thing that just happened, in words for its owner.
+
+    Kinds: proof, piece-stored, piece-read, piece-removed, paid, claimed, payout, fault, folder, network, started.
+    """
 
     at: float
-    kind: str  # proof | piece-stored | piece-read | piece-removed | paid | claimed | fault | folder | network | started
+    kind: str
     title: str
     detail: str = ""
     amount: Money = 0
@@ -391,8 +350,9 @@ class Problem(Snapshot):
 class Event(Snapshot):
     """One WebSocket message; `data` is the topic's model in JSON form.
 
-    Topics and models: status EngineStatus, storage StorageStatus, wallet WalletStatus, hardware Inventory,
-    activity Activity, controls ControlsStatus (api/controls.py), compute ComputeStatus (api/compute.py).
+    Topics and models: status EngineStatus, storage StorageStatus, hardware Inventory, activity Activity,
+    wallet WalletStatus (api/wallet.py), controls ControlsStatus (api/controls.py), compute ComputeStatus
+    (api/compute.py).
     """
 
     topic: str

@@ -26,15 +26,14 @@ from depin_desktop.api.endpoint import Endpoint, socket_path
 from depin_desktop.api.models import (
     EngineStatus,
     Event,
-    HistoryEntry,
     Inventory,
     Problem,
     SetSharing,
     ShareStorage,
     StorageStatus,
     UnshareStorage,
-    WalletStatus,
 )
+from depin_desktop.api.wallet import HistoryEntry, Look, LookAt, WalletStatus
 from depin_desktop.core.bus import Subscription
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
@@ -60,6 +59,7 @@ class Backend(Protocol):
     async def hardware(self) -> Inventory: ...
     async def wallet(self) -> WalletStatus: ...
     async def history(self, limit: int, before: float | None) -> Sequence[HistoryEntry]: ...
+    async def look(self, request: LookAt) -> Look: ...
     async def share_storage(self, request: ShareStorage) -> StorageStatus: ...
     async def unshare_storage(self, request: UnshareStorage) -> StorageStatus: ...
     async def set_sharing(self, on: bool) -> EngineStatus: ...
@@ -113,6 +113,7 @@ class ApiServer:
             web.get("/v1/hardware", self._hardware),
             web.get("/v1/wallet", self._wallet),
             web.get("/v1/wallet/history", self._history),
+            web.post("/v1/wallet/looks", self._look),
             web.put("/v1/storage/folders", self._share_storage),
             web.delete("/v1/storage/folders", self._unshare_storage),
             web.put("/v1/sharing", self._set_sharing),
@@ -154,6 +155,9 @@ class ApiServer:
             raise UserFacingError("limit and before must be numbers.", code="bad-request") from error
         entries = await self._backend.history(limit, before)
         return web.json_response([entry.model_dump(mode="json") for entry in entries])
+
+    async def _look(self, request: web.Request) -> web.Response:
+        return json_of(await self._backend.look(await body_of(request, LookAt)))
 
     async def _share_storage(self, request: web.Request) -> web.Response:
         return json_of(await self._backend.share_storage(await body_of(request, ShareStorage)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QLineEdit, QWidget
 
-from depin_desktop.api.models import WalletStatus
+from depin_desktop.api.wallet import WalletStatus
 from depin_desktop.app.cli_process import depin
 from depin_desktop.app.dialogs import Dialog
 from depin_desktop.app.fonts import font

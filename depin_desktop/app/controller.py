@@ -11,7 +11,8 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from depin_desktop.api.models import HistoryEntry, SharedFolder
+from depin_desktop.api.models import SharedFolder
+from depin_desktop.api.wallet import HistoryEntry
 from depin_desktop.app.compute_controller import ComputeController
 from depin_desktop.app.dialogs import ConfirmDialog, Dialog, ShareDialog
 from depin_desktop.app.engine_link import EngineLink

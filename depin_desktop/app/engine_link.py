@@ -25,12 +25,11 @@ from depin_desktop.api.models import (
     Activity,
     EngineStatus,
     Event,
-    HistoryEntry,
     Inventory,
     ShareStorage,
     StorageStatus,
-    WalletStatus,
 )
+from depin_desktop.api.wallet import HistoryEntry, WalletStatus
 from depin_desktop.app.backoff import Backoff
 from depin_desktop.app.engine_process import EngineProcess
 from depin_desktop.app.known import Known, Link, Phase, with_load

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from depin_desktop.api.compute import CPU, ComputeStatus
 from depin_desktop.api.controls import ControlsStatus
-from depin_desktop.api.models import EngineStatus, HistoryEntry, Inventory, StorageStatus, WalletStatus
+from depin_desktop.api.models import EngineStatus, Inventory, StorageStatus
+from depin_desktop.api.wallet import HistoryEntry, WalletStatus
 
 
 class Phase(StrEnum):

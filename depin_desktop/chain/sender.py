@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from depin_desktop.chain.calls import Call, Receipt
 from depin_desktop.chain.chain import Chain, refused
+from depin_desktop.chain.estimates import MAX_FEE_CAP, Estimates, with_margin
 from depin_desktop.chain.fees import FeeOracle, Fees
 from depin_desktop.chain.flight import PRIVATE, PUBLIC, Flight, Flights, Pace
 from depin_desktop.chain.logs import LogDecoder, unhex
 from depin_desktop.chain.outbox import Draft, Ending, Outbox
-from depin_desktop.chain.reverts import Reverted, decode_revert, revert_of
+from depin_desktop.chain.reverts import Reverted, decode_revert
 from depin_desktop.chain.rpc import RpcError
 from depin_desktop.core.database import Database
 from depin_desktop.core.errors import UserFacingError
-from depin_desktop.core.units import format_tokens
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
-GWEI = 10**9
-MAX_FEE_CAP = 1000 * GWEI
-GAS_MARGIN_PERCENT = 20  # state may change between estimate and block
 TRIES = 3  # against other programs that use the same account
 
 
@@ -55,6 +52,9 @@ class Sender:
         database: open; rows live in the namespace "sender".
         pace: how patient to be; by default what suits the network.
         max_fee_cap: never bid more than this, in wei per gas.
+
+    Attributes:
+        estimates: what calls from the account would cost.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class Sender:
         self._chain = chain
         self._decoder = LogDecoder(chain.contracts)
         self._outbox = Outbox(database, f"{chain.network.chain_id}:{chain.genesis.hex()[:16]}", account.address)
-        self._fees = FeeOracle(chain.rpc)
-        self._max_fee_cap = max_fee_cap
+        fees = FeeOracle(chain.rpc)
+        self.estimates = Estimates(chain, account.address, fees=fees, max_fee_cap=max_fee_cap)
         pace = pace or (PRIVATE if chain.network.private else PUBLIC)
-        self._flights = Flights(chain, account, self._outbox, self._fees, pace, max_fee_cap)
+        self._flights = Flights(chain, account, self._outbox, fees, pace, max_fee_cap)
         self._keyed: dict[str, asyncio.Task[Receipt]] = {}
 
     async def start(self) -> None:
@@ -117,6 +117,7 @@ class Sender:
         gas_limit: int | None = None,
         key: str | None = None,
         timeout_s: float = 600.0,
+        taken_off: Callable[[bytes], object] | None = None,
     ) -> Receipt:
         """Sends and waits for the receipt.
 
@@ -127,13 +128,14 @@ class Sender:
                 call waits for it, and gets its receipt or its refusal. Keys are remembered for the account's last 5,000
                 transactions.
             timeout_s: how long to wait. A transaction that takes longer stays in flight.
+            taken_off: is told the transaction's hash once it is on its way, without a key only.
 
         Raises:
             Reverted: the contract refused. `tx` is set when that cost gas.
             UserFacingError: "no-gas", "chain-unreachable", "chain-refused", "transaction-pending".
         """
         if key is None:
-            return await self._send(call, purpose, None, gas_limit, timeout_s)
+            return await self._send(call, purpose, None, gas_limit, timeout_s, taken_off)
         running = self._keyed.get(key)
         if running is None:
             running = asyncio.ensure_future(self._send(call, purpose, key, gas_limit, timeout_s))
@@ -181,13 +183,17 @@ class Sender:
         before: list[asyncio.Task[Receipt]],
         flying: asyncio.Future[None],
     ) -> Receipt:
+        def took_off(_: bytes) -> None:
+            if not flying.done():
+                flying.set_result(None)
+
         try:
-            return await self._send(call, purpose, key, None, timeout_s, flying)
+            return await self._send(call, purpose, key, None, timeout_s, took_off)
         except Reverted as error:
             if error.tx is not None or all(task.done() for task in before):
                 raise
         await asyncio.gather(*before)
-        return await self._send(call, purpose, key, None, timeout_s, flying)
+        return await self._send(call, purpose, key, None, timeout_s, took_off)
 
     # --- one transaction -----------------------------------------------------------------------------------------
 
@@ -198,7 +204,7 @@ class Sender:
         key: str | None,
         gas_limit: int | None,
         timeout_s: float,
-        flying: asyncio.Future[None] | None = None,
+        taken_off: Callable[[bytes], object] | None = None,
     ) -> Receipt:
         for _ in range(TRIES):
             flight = await self._known(key) if key is not None else None
@@ -209,8 +215,8 @@ class Sender:
                 flight = await self._flights.take_off(Draft(call, purpose, key, gas), fees, nonce)
             if flight is None:
                 continue  # somebody sent it under this key just now
-            if flying is not None and not flying.done():
-                flying.set_result(None)
+            if taken_off is not None:
+                taken_off(flight.last.hash)
             ending = await self._wait(flight, timeout_s)
             if ending.state != "lost":
                 return self._receipt(ending)
@@ -240,7 +246,7 @@ class Sender:
 
     def _receipt(self, ending: Ending) -> Receipt:
         if ending.state == "rejected":
-            raise self._rejected(ending.failure or "")
+            raise self.estimates.rejected(ending.failure or "")
         assert ending.receipt is not None
         if ending.state == "mined":
             return self._decoder.receipt(ending.receipt)
@@ -250,8 +256,8 @@ class Sender:
 
     async def _prepare(self, call: Call, gas_limit: int | None) -> tuple[int, Fees, int]:
         """Simulates. Returns the gas limit, the bid, and the node's idea of the next nonce."""
-        fees = (await self._fees.suggest()).at_most(self._max_fee_cap)
-        body = self._body(call)
+        fees = await self.estimates.bid()
+        body = self.estimates.body(call)
         block = self._chain.now_block
         method = "eth_estimateGas" if gas_limit is None else "eth_call"
         estimate, balance, nonce = await self._chain.rpc.batch(
@@ -262,42 +268,15 @@ class Sender:
             ]
         )
         if isinstance(estimate, RpcError):
-            raise self._refusal(estimate)
+            raise self.estimates.refusal(estimate)
         for answer in (balance, nonce):
             if isinstance(answer, RpcError):
                 raise refused(self._chain.rpc.url, answer)
-        gas = gas_limit or int(estimate, 16) * (100 + GAS_MARGIN_PERCENT) // 100
+        gas = gas_limit or with_margin(int(estimate, 16))
         need = gas * fees.max_fee + call.value
         if int(balance, 16) < need:
-            raise self._no_gas(need, int(balance, 16))
+            raise self.estimates.no_gas(need, int(balance, 16))
         return gas, fees, int(nonce, 16)
-
-    def _body(self, call: Call) -> dict[str, Any]:
-        body = {"from": self.address, "data": "0x" + call.data.hex(), "value": hex(call.value)}
-        if call.to is not None:
-            body["to"] = call.to
-        return body
-
-    def _refusal(self, error: RpcError) -> UserFacingError:
-        if (reverted := revert_of(error)) is not None:
-            return reverted
-        return self._rejected(error.message)
-
-    def _rejected(self, words: str) -> UserFacingError:
-        if "insufficient" in words.lower():
-            return self._no_gas(None, None)
-        return refused(self._chain.rpc.url, RpcError(-32000, words))
-
-    def _no_gas(self, need: int | None, have: int | None) -> UserFacingError:
-        detail = (
-            "" if need is None or have is None else f": {format_tokens(need)} are needed, {format_tokens(have)} there"
-        )
-        return UserFacingError(
-            f"The account {self.address} cannot pay for gas{detail}.",
-            "Send some of the chain's coin to it.",
-            code="no-gas",
-            status=402,
-        )
 
     async def simulate(self, call: Call) -> int:
         """The gas that a call would use now; sends nothing.
@@ -305,13 +284,4 @@ class Sender:
         Raises:
             Reverted: the contract would refuse.
         """
-        try:
-            estimate = await self._chain.rpc.request("eth_estimateGas", self._body(call), self._chain.now_block)
-        except RpcError as error:
-            raise self._refusal(error) from error
-        return int(estimate, 16)
-
-    async def highest_fee(self, gas: int) -> int:
-        """Wei that a transaction of so much gas costs at most, with the margin and the bid that `send` would choose."""
-        fees = (await self._fees.suggest()).at_most(self._max_fee_cap)
-        return gas * (100 + GAS_MARGIN_PERCENT) // 100 * fees.max_fee
+        return await self.estimates.simulate(call)

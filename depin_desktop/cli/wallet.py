@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from depin_desktop.api.client import EngineClient, EngineUnreachable
-from depin_desktop.api.models import HistoryEntry, WalletStatus
+from depin_desktop.api.wallet import HistoryEntry, WalletStatus
 from depin_desktop.cli import asking, deposits, spending
 from depin_desktop.cli.output import Context, command, table
 from depin_desktop.cli.password import new_password, password_option, wallet_password

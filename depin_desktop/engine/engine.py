@@ -11,7 +11,6 @@ from depin_desktop import __version__
 from depin_desktop.api.models import (
     Activity,
     EngineStatus,
-    HistoryEntry,
     HubStatus,
     Inventory,
     NodeStatus,
@@ -20,9 +19,9 @@ from depin_desktop.api.models import (
     ShareStorage,
     StorageStatus,
     UnshareStorage,
-    WalletStatus,
 )
 from depin_desktop.api.server import ApiServer
+from depin_desktop.api.wallet import HistoryEntry, Look, LookAt, WalletStatus
 from depin_desktop.chain.network import Network
 from depin_desktop.controls.controls import Controls
 from depin_desktop.core.bus import EventBus, Subscription
@@ -35,6 +34,7 @@ from depin_desktop.engine.advice import advice
 from depin_desktop.engine.joined import Joined
 from depin_desktop.engine.keys import Keys
 from depin_desktop.engine.link import RETRY_JOIN_S, connect_patiently, waiting_status
+from depin_desktop.engine.looking import look
 from depin_desktop.engine.money import Figures
 from depin_desktop.engine.settings import Settings
 from depin_desktop.hardware.inventory import take_inventory
@@ -44,6 +44,7 @@ from depin_desktop.services.compute.service import ComputeService
 from depin_desktop.services.compute.sharing import Sharing
 from depin_desktop.services.storage.service import StorageService
 from depin_desktop.wallet.joining import joined_network
+from depin_desktop.wallet.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Engine:
         self.settings = Settings.load(home.settings)
         self.network: Network = joined_network(home)
         self.keys = Keys.load(home)
+        self._backed_up = self.keys.backed_up
         self.database = Database(home.engine_database)
         self.activity = ActivityLog(self.database, self.bus)
         self.hardware_watch = HardwareWatch(self.bus)
@@ -145,7 +147,7 @@ class Engine:
         while self.joined is None:
             chain = await connect_patiently(lambda: joined_network(self.home), self._note_chain)
             self.network = chain.network
-            joined = Joined(chain, self.keys, self.database, self.bus, self.services)
+            joined = Joined(chain, self.keys, self.database, self.bus, self.services, self.backed_up)
             try:
                 await joined.open()
             except UserFacingError as error:
@@ -200,7 +202,7 @@ class Engine:
             advice=advice(
                 storage,
                 computing=self.compute_service.choices.shared,
-                backed_up=self.keys.backed_up,
+                backed_up=self._backed_up,
                 registered=registered,
                 private=network.private,
             ),
@@ -212,8 +214,17 @@ class Engine:
     async def hardware(self) -> Inventory:
         return self.hardware_watch.inventory or await take_inventory()
 
+    async def backed_up(self) -> bool:
+        """Whether the wallet's words have been written down, meanwhile perhaps."""
+        if not self._backed_up:
+            self._backed_up = (await asyncio.to_thread(Vault.load, self.home.vault)).backed_up
+        return self._backed_up
+
     async def wallet(self) -> WalletStatus:
         return await self._need_joined().money.status()
+
+    async def look(self, request: LookAt) -> Look:
+        return await look(self._need_joined().looks, request)
 
     async def history(self, limit: int, before: float | None) -> Sequence[HistoryEntry]:
         return await self._need_joined().money.history(limit, before)

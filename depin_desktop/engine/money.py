@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from depin_desktop.api.models import EarningsPoint, HistoryEntry, ServiceKind, WalletStatus
+from depin_desktop.api.models import EarningsPoint, ServiceKind
+from depin_desktop.api.wallet import HistoryEntry, Thaw, WalletStatus
 from depin_desktop.chain.bindings.registry import ProviderState
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.network import Network
@@ -47,11 +48,10 @@ class Money:
     """Answers what was earned, what is owed and what is owned."""
 
     def __init__(
-        self, chain: Chain, ledger: Ledger, parties: rules.Parties, channels: ChannelStore, *, backed_up: bool
+        self, chain: Chain, ledger: Ledger, channels: ChannelStore, *, backed_up: Callable[[], Awaitable[bool]]
     ) -> None:
         self._chain = chain
         self._ledger = ledger
-        self._parties = parties
         self._channels = channels
         self._backed_up = backed_up
 
@@ -85,12 +85,13 @@ class Money:
 
     async def pending(self) -> int:
         """Earned and not yet paid out: accrued proofs, claimed vouchers, and vouchers not yet claimed."""
-        owed, receiver = await asyncio.gather(
-            self._chain.deals.owed(self._parties.owner),
-            self._chain.settlement.receivers(self._parties.payout, self._parties.contracts.token),
+        parties, settlement = self._ledger.parties, self._chain.settlement
+        owed, receivers = await asyncio.gather(
+            self._chain.deals.owed(parties.owner),
+            asyncio.gather(*(settlement.receivers(one, parties.contracts.token) for one in parties.payouts)),
         )
-        unclaimed = sum(channel.unclaimed for channel in self._channels.channels.values())
-        return owed + receiver.total_claimed - receiver.total_settled + unclaimed
+        unsettled = sum(receiver.total_claimed - receiver.total_settled for receiver in receivers)
+        return owed + unsettled + sum(channel.unclaimed for channel in self._channels.channels.values())
 
     async def status(self) -> WalletStatus:
         """The wallet as the chain has it now.
@@ -98,34 +99,43 @@ class Money:
         Raises:
             UserFacingError: the chain is out of reach.
         """
-        chain, parties = self._chain, self._parties
+        chain, parties = self._chain, self._ledger.parties
         balance, budget, operator_gas, owner_gas = await asyncio.gather(
             chain.token.balance_of(parties.owner),
             chain.token.balance_of(parties.spender),
             chain.gas_balance(parties.operator),
             chain.gas_balance(parties.owner),
         )
-        provider, block, pending = await asyncio.gather(
-            chain.registry.provider(parties.owner), chain.block(), self.pending()
+        provider, thaws, thaw_s, least_stake = await asyncio.gather(
+            chain.registry.provider(parties.owner),
+            chain.registry.thaws(parties.owner),
+            chain.registry.thaw_period_s(),
+            chain.registry.min_stake(),
         )
+        block, chain_at, pending = await asyncio.gather(chain.block(), chain.now(), self.pending())
         earned = await self.earned()
         return WalletStatus(
             owner=parties.owner,
             payout=parties.payout,
             operator=parties.operator,
             spender=parties.spender,
-            backed_up=self._backed_up,
+            backed_up=await self._backed_up(),
+            registered=provider.registered,
             balance=balance,
             spending_balance=budget,
             pending=pending,
             claimed=await self._ledger.paid_out(),
             stake=provider.stake,
+            thawing=tuple(Thaw(amount=thaw.amount, ends=thaw.ends) for thaw in thaws),
+            least_stake=least_stake,
+            thaw_s=thaw_s,
             earned_today=rules.earned_since(earned, rules.local_midnight(time.time())),
             earned_total=rules.earned_total(earned),
             operator_gas=operator_gas,
             owner_gas=owner_gas,
             as_of_block=block.number,
             as_of=time.time(),
+            chain_at=chain_at,
         )
 
     async def learn_fees(self) -> None:

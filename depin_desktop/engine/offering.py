@@ -43,6 +43,11 @@ class Offering:
         self._offers = offers
         self._last: NodeOffer | None = None
 
+    def pay_to(self, payout: str) -> None:
+        """Names another address to be paid, and tells the hub at once."""
+        self._payout = payout
+        self.cycle.trigger()
+
     async def _round(self) -> None:
         offers = self._offers()
         if not offers:

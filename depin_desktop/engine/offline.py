@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from depin_desktop.api.models import HistoryEntry, WalletStatus
+from depin_desktop.api.wallet import HistoryEntry, WalletStatus
 from depin_desktop.chain.chain import Chain
 from depin_desktop.chain.indexer import Indexer
 from depin_desktop.core.database import Database
@@ -49,15 +49,20 @@ async def _money(home: Home) -> AsyncIterator[Money]:
         await database.open()
         stack.push_async_callback(database.close)
         parties = parties_of(keys, await chain.registry.provider(keys.owner), chain.network)
-        indexer = Indexer(chain, database, accounts=(keys.owner, keys.operator.address, keys.spender, parties.payout))
         ledger, channels = Ledger(database, parties), ChannelStore(database)
         await ledger.open()
         await channels.open()
+        accounts = {keys.owner, keys.operator.address, keys.spender, *ledger.parties.payouts}
+        indexer = Indexer(chain, database, accounts=accounts)
         ledger.attach(indexer)
         await indexer.start()
         stack.push_async_callback(indexer.stop)
         await indexer.sync()
         await ledger.catch_up(indexer)
-        money = Money(chain, ledger, parties, channels, backed_up=keys.backed_up)
+
+        async def backed_up() -> bool:
+            return keys.backed_up
+
+        money = Money(chain, ledger, channels, backed_up=backed_up)
         await money.learn_fees()
         yield money

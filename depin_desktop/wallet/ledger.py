@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-from depin_desktop.api.models import EarningsPoint, HistoryEntry
+from depin_desktop.api.models import EarningsPoint
+from depin_desktop.api.wallet import HistoryEntry
 from depin_desktop.chain.calls import LogEvent
 from depin_desktop.chain.network import Addresses
 
@@ -42,7 +43,11 @@ class Taking(Protocol):
 
 @dataclass(frozen=True)
 class Parties:
-    """Whose ledger this is, and who is known; addresses in EIP-55."""
+    """Whose ledger this is, and who is known; addresses in EIP-55.
+
+    Attributes:
+        payout: where earnings go now; `former` are the addresses where they went before.
+    """
 
     owner: str
     payout: str
@@ -50,11 +55,17 @@ class Parties:
     spender: str
     contracts: Addresses
     faucet: str = ""
+    former: frozenset[str] = frozenset()
 
     @property
     def in_hand(self) -> frozenset[str]:
         """Addresses whose balance is the owner's own."""
         return frozenset({self.owner, self.spender})
+
+    @property
+    def payouts(self) -> frozenset[str]:
+        """Every address that earnings go to or went to."""
+        return frozenset({self.payout}) | self.former
 
 
 class Entry(NamedTuple):
@@ -77,7 +88,7 @@ class Source(NamedTuple):
 def sources(parties: Parties) -> tuple[Source, ...]:
     """All events that `entry_of` could have something to say about; a log may be in more than one."""
     owner = parties.owner
-    receivers = dict.fromkeys((owner, parties.payout))
+    receivers = sorted({owner} | parties.payouts)
     return (
         Source("deals", "Proven", {"provider": owner}),
         Source("deals", "Settled", {"provider": owner}),
@@ -111,7 +122,7 @@ def entry_of(event: LogEvent, parties: Parties) -> Entry | None:
 
 def _is_our_settlement(args: Mapping[str, object], parties: Parties) -> bool:
     """The contract settles any token; only ours counts."""
-    return args["token"] == parties.contracts.token and args["receiver"] in (parties.owner, parties.payout)
+    return args["token"] == parties.contracts.token and args["receiver"] in {parties.owner} | parties.payouts
 
 
 def _slashed(args: Mapping[str, object], parties: Parties) -> Entry | None:

@@ -6,8 +6,9 @@ import asyncio
 import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 
-from depin_desktop.api.models import HistoryEntry
+from depin_desktop.api.wallet import HistoryEntry
 from depin_desktop.chain.calls import LogEvent
 from depin_desktop.chain.indexer import Indexer
 from depin_desktop.core.database import Database
@@ -50,6 +51,11 @@ SCRIPTS = (
         PRIMARY KEY (quarter, kind)
     );
     """,
+    """
+    CREATE TABLE ledger_payouts (
+        address TEXT PRIMARY KEY
+    ) WITHOUT ROWID;
+    """,
 )
 SUMMED_KINDS = EARNED_KINDS | {PAYOUT}
 RECHECKED_BLOCKS = 256
@@ -57,7 +63,7 @@ PAGE = 2000
 
 
 class Ledger:
-    """One owner's ledger in the engine's database.
+    """One owner's ledger in the engine's database, for `parties`.
 
     Events may be applied in any order and more than once: a row is known by its transaction and log index, and what a
     reorganisation took back is taken back here.
@@ -65,14 +71,26 @@ class Ledger:
 
     def __init__(self, database: Database, parties: Parties) -> None:
         self.fees = LedgerFees(database, parties)
+        self.parties = parties
         self._database = database
-        self._parties = parties
         self._writing = asyncio.Lock()
 
     async def open(self) -> None:
-        """Makes the tables."""
+        """Makes the tables, and learns where earnings went before."""
         await self._database.migrate(NAMESPACE, SCRIPTS)
         await self.fees.open()
+        rows = await self._database.rows("SELECT address FROM ledger_payouts")
+        await self.pay_to(self.parties.payout, *(row["address"] for row in rows))
+
+    async def pay_to(self, payout: str, *former: str) -> None:
+        """Earnings go to `payout` from now on; what came to it, or to `former` ones, is told of as well."""
+        payouts = self.parties.payouts | {payout, *former}
+        self.parties = replace(self.parties, payout=payout, former=payouts - {payout})
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR IGNORE INTO ledger_payouts VALUES (?)", [(one,) for one in payouts])
+
+        await self._database.run(work)
 
     def attach(self, indexer: Indexer) -> None:
         """Has the index tell what comes and what is taken back. Call it before `indexer.start`."""
@@ -89,7 +107,7 @@ class Ledger:
             since = max(0, newest["block"] - RECHECKED_BLOCKS) if newest is not None else 0
             rows = await self._database.rows("SELECT tx, log_index FROM ledger_entries WHERE block >= ?", (since,))
             gone = {(row["tx"], row["log_index"]) for row in rows}
-            for source in sources(self._parties):
+            for source in sources(self.parties):
                 async for page in _pages(indexer, source, since):
                     gone -= {(event.tx, event.log_index) for event in page}
                     await self._write(page)
@@ -105,7 +123,7 @@ class Ledger:
             await self._write(events)
 
     async def _write(self, events: Iterable[LogEvent]) -> None:
-        known = [(event, entry) for event in events if (entry := entry_of(event, self._parties)) is not None]
+        known = [(event, entry) for event in events if (entry := entry_of(event, self.parties)) is not None]
         if not known:
             return
 

@@ -13,7 +13,6 @@ from depin_desktop.api.models import (
     EarningsPoint,
     EngineStatus,
     FolderState,
-    HistoryEntry,
     HubStatus,
     NetworkStatus,
     NodeStatus,
@@ -25,8 +24,8 @@ from depin_desktop.api.models import (
     ServiceStatus,
     SharedFolder,
     StorageStatus,
-    WalletStatus,
 )
+from depin_desktop.api.wallet import HistoryEntry, Look, LookAt, StepKind, WalletStatus
 from depin_desktop.api.week import parse_spans
 from depin_desktop.app.known import Known, Link, Phase
 
@@ -221,19 +220,37 @@ def wallet(**changes: object) -> WalletStatus:
         "operator": CUSTOMERS[0],
         "spender": CUSTOMERS[1],
         "backed_up": False,
+        "registered": True,
         "balance": _tokens(1310.42),
         "spending_balance": _tokens(25),
         "pending": _tokens(4.86),
         "claimed": _tokens(1199.91),
         "stake": _tokens(100),
+        "least_stake": _tokens(50),
+        "thaw_s": 21 * 86_400,
         "earned_today": _tokens(13.88),
         "earned_total": _tokens(1204.77),
         "operator_gas": _tokens(0.842),
         "owner_gas": _tokens(1.2),
         "as_of_block": 18_204,
         "as_of": NOW - 3,
+        "chain_at": NOW - 3,
     }
     return WalletStatus(**(base | changes))  # type: ignore[arg-type]
+
+
+def look(request: LookAt, **changes: object) -> Look:
+    """What the engine says of a step."""
+    base: dict[str, object] = {
+        "kind": request.kind,
+        "to": request.to,
+        "amount": wallet().balance if request.amount is None else request.amount,
+        "highest_fee": 21 * 10**13,
+        "fee_worth": 0,
+        "coin_left": wallet().owner_gas - 21 * 10**13,
+        "ends": NOW + wallet().thaw_s if request.kind is StepKind.UNSTAKE else None,
+    }
+    return Look(**(base | changes))  # type: ignore[arg-type]
 
 
 def history(count: int = 24) -> tuple[HistoryEntry, ...]:

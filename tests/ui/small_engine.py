@@ -13,14 +13,13 @@ from depin_desktop.api.compute import ComputeStatus, ImportModel, ModelImport, S
 from depin_desktop.api.models import (
     EngineStatus,
     FolderState,
-    HistoryEntry,
     Inventory,
     ShareStorage,
     StorageStatus,
     UnshareStorage,
-    WalletStatus,
 )
 from depin_desktop.api.server import ApiServer
+from depin_desktop.api.wallet import HistoryEntry, Look, LookAt, WalletStatus
 from depin_desktop.controls.controls import Controls
 from depin_desktop.core.bus import EventBus, Subscription
 from depin_desktop.core.errors import UserFacingError
@@ -87,6 +86,10 @@ class SmallEngine:
 
     async def history(self, limit: int, before: float | None) -> Sequence[HistoryEntry]:
         return [entry for entry in self.entries if before is None or entry.at < before][:limit]
+
+    async def look(self, request: LookAt) -> Look:
+        await self.take(request)
+        return samples.look(request)
 
     async def share_storage(self, request: ShareStorage) -> StorageStatus:
         await self.take(request)

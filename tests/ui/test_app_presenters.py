@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from depin_desktop.api.models import FolderState, Health, HistoryEntry, HubStatus, ServiceState
+from depin_desktop.api.models import FolderState, Health, HubStatus, ServiceState
+from depin_desktop.api.wallet import HistoryEntry
 from depin_desktop.app import words
 from depin_desktop.app.known import Known, Link, Phase
 from depin_desktop.app.presenters import common, first_run, home, machine, storage, wallet

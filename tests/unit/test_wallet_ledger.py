@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depin_desktop.api.models import HistoryEntry
+from depin_desktop.api.wallet import HistoryEntry
 from depin_desktop.chain.calls import LogEvent
 from depin_desktop.chain.network import Addresses
 from depin_desktop.core.database import Database

@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWi
 
 from depin_desktop.api.compute import JobStatus, ModelStatus
 from depin_desktop.api.controls import Wishes
-from depin_desktop.api.models import HistoryEntry, SharedFolder
+from depin_desktop.api.models import SharedFolder
+from depin_desktop.api.wallet import HistoryEntry
 from depin_desktop.app.known import Known
 from depin_desktop.app.presenters.common import SwitchView
 from depin_desktop.app.theme import tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QBoxLayout, QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QStackedWidget, QVBoxLayout
 
-from depin_desktop.api.models import HistoryEntry
+from depin_desktop.api.wallet import HistoryEntry
 from depin_desktop.app.fonts import font
 from depin_desktop.app.known import Known
 from depin_desktop.app.pages.base import GAP, Actions, Page, PageHead

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from depin_desktop.api.models import HistoryEntry, WalletStatus
+from depin_desktop.api.wallet import HistoryEntry, WalletStatus
 from depin_desktop.app.known import Known
 from depin_desktop.app.words import Words, age, exact_amount, full_time, short_address, signed_amount, tr, when
 from depin_desktop.core.errors import UserFacingError
