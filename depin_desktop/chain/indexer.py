@@ -1,5 +1,7 @@
 """The index of our contracts' logs: complete, in the chain's order, and corrected when the chain corrects itself.
 
+Complete as far back as a reorganisation could reach; of what is older, whoever asks gets what lasts (`log_store`).
+
 Polling is the ground: the head is looked at every few seconds. A WebSocket subscription makes that prompt where there
 is one. Memory stays flat: ranges are bounded, and what is read goes to SQLite before the next range is asked for.
 """
@@ -66,6 +68,7 @@ class Indexer:
         self._callbacks: list[tuple[str, str | None, Callback]] = []
         self._height_callbacks: list[Callable[[], object]] = []
         self._back_callbacks: list[Callable[[], object]] = []
+        self._loss_callbacks: list[Callable[[], Awaitable[object]]] = []
         self._range = FIRST_RANGE
         self._tip: Block | None = None
         self._wider_since: int | None = None  # from this block on there is an account whose logs were not read
@@ -98,7 +101,7 @@ class Indexer:
     async def start(self) -> None:
         """Opens the index and begins to follow; needs no network to return."""
         self._reader, scope = self._interested()
-        self._store = LogStore(self._database, scope)
+        self._store = LogStore(self._database, scope, self._accounts)
         await self._store.open()
         self._tip = await self._store.tip()
         self.height = -1 if self._tip is None else self._tip.number
@@ -115,6 +118,11 @@ class Indexer:
     async def stop(self) -> None:
         """Stops following; a later start goes on from here."""
         await self._tasks.close()
+
+    @property
+    def floor(self) -> int:
+        """The block up to which only lasting logs are left; −1 while all are there."""
+        return self._store.floor
 
     @property
     def lag(self) -> int:
@@ -156,6 +164,13 @@ class Indexer:
         """Calls back whenever blocks were taken back: `indexer.on_way_back(sender.chain_went_back)`."""
         self._back_callbacks.append(callback)
 
+    def on_loss(self, callback: Callable[[], Awaitable[object]]) -> None:
+        """Calls back, and waits, when the chain has none of our newest blocks any more, before all is read anew.
+
+        Logs up to `floor` are not announced as removed then: what was made of them has to go, too.
+        """
+        self._loss_callbacks.append(callback)
+
     async def events(
         self,
         name: str,
@@ -167,7 +182,7 @@ class Indexer:
         newest_first: bool = False,
         **indexed: Any,
     ) -> list[LogEvent]:
-        """Indexed logs of an event.
+        """Indexed logs of an event; those of blocks up to `floor` only if they last.
 
         Args:
             since, until: block numbers, both included.
@@ -265,6 +280,7 @@ class Indexer:
         while (since := self._wider_since) is not None:
             self._wider_since = None
             self._reader, scope = self._interested()
+            self._store.keep_for(self._accounts)
             try:
                 await self._read_again(since)
             except BaseException as error:
@@ -306,6 +322,10 @@ class Indexer:
     async def _roll_back(self, ancestor: Block | None) -> None:
         to = -1 if ancestor is None else ancestor.number
         log.info("the chain was reorganised: from block %d back to %d", self.height, to)
+        if ancestor is None:
+            # First: whoever is killed in between finds no common block again at the next start.
+            for callback in self._loss_callbacks:
+                await callback()
         removed = await self._store.roll_back(to)
         self._moved_to(ancestor)
         _tell(self._back_callbacks)

@@ -1,9 +1,13 @@
-"""The indexer's rows: logs as the chain wrote them, and the headers that say which chain that was."""
+"""The indexer's rows: logs as the chain wrote them, and the headers that say which chain that was.
+
+Only as many headers are kept as a reorganisation could reach back over, and of older blocks only the few logs that are
+asked for at any age: what else they told has long been told to whoever listens.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from depin_desktop.chain.calls import Block
@@ -42,8 +46,13 @@ SCRIPTS = (
     CREATE INDEX index_logs_by_topic1 ON index_logs (name, topic1, block);
     CREATE INDEX index_logs_by_topic2 ON index_logs (name, topic2, block);
     """,
+    """
+    ALTER TABLE index_state ADD COLUMN floor INTEGER NOT NULL DEFAULT -1;
+    """,
 )
 KEEP_HEADERS = 1024
+_LASTING = "(contract = 'registry' OR (contract = 'deals' AND name = 'Opened'))"
+"""Kept for ever where they name an account of ours: where earnings went, and whose data sets there are."""
 _INSERT_LOG = "INSERT OR IGNORE INTO index_logs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -71,24 +80,39 @@ class StoredLog:
 
 
 class LogStore:
-    """What is indexed of one network by one set of interests (`scope`)."""
+    """What is indexed of one network by one set of interests (`scope`).
 
-    def __init__(self, database: Database, scope: str) -> None:
+    Args:
+        accounts: ours; without any, everything is kept.
+
+    Attributes:
+        floor: of the blocks up to it only lasting logs are left; -1 while all are there.
+    """
+
+    def __init__(self, database: Database, scope: str, accounts: Collection[str] = ()) -> None:
+        self.floor = -1
         self._database = database
         self._scope = scope
+        self.keep_for(accounts)
+
+    def keep_for(self, accounts: Collection[str]) -> None:
+        """These are ours from now on."""
+        self._ours = tuple(bytes(12) + bytes.fromhex(account[2:]) for account in sorted(accounts))
 
     async def open(self) -> None:
         """Creates or migrates the tables. Another scope's rows are dropped: they can be read from the chain again."""
         await self._database.migrate("index", SCRIPTS)
 
-        def work(connection: sqlite3.Connection) -> None:
-            row = connection.execute("SELECT scope FROM index_state").fetchone()
-            if row is None or row["scope"] != self._scope:
-                connection.execute("DELETE FROM index_blocks")
-                connection.execute("DELETE FROM index_logs")
-                connection.execute("INSERT OR REPLACE INTO index_state VALUES (1, ?)", (self._scope,))
+        def work(connection: sqlite3.Connection) -> int:
+            row = connection.execute("SELECT scope, floor FROM index_state").fetchone()
+            if row is not None and row["scope"] == self._scope:
+                return int(row["floor"])
+            connection.execute("DELETE FROM index_blocks")
+            connection.execute("DELETE FROM index_logs")
+            connection.execute("INSERT OR REPLACE INTO index_state (id, scope) VALUES (1, ?)", (self._scope,))
+            return -1
 
-        await self._database.run(work)
+        self.floor = await self._database.run(work)
 
     async def tip(self) -> Block | None:
         """The newest block up to which everything is indexed."""
@@ -104,9 +128,9 @@ class LogStore:
         return [Block(row["number"], row["hash"], row["parent"], row["time"], None) for row in rows]
 
     async def append(self, logs: Sequence[StoredLog], tip: Block) -> None:
-        """Adds a range's logs together with the header of its last block."""
+        """Adds a range's logs together with the header of its last block, and lets go of what is too old."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> int:
             connection.executemany(_INSERT_LOG, [log.row() for log in logs])
             connection.execute(
                 "INSERT OR REPLACE INTO index_blocks VALUES (?, ?, ?, ?)", (tip.number, tip.hash, tip.parent, tip.time)
@@ -116,14 +140,39 @@ class LogStore:
                 " LIMIT 1 OFFSET ?)",
                 (KEEP_HEADERS,),
             )
+            return self._raise_floor(connection)
 
-        await self._database.run(work)
+        self.floor = await self._database.run(work)
+
+    def _raise_floor(self, connection: sqlite3.Connection) -> int:
+        """Drops logs that no reorganisation can take back any more; the new floor."""
+        row = connection.execute("SELECT min(number) AS oldest, count(*) AS kept FROM index_blocks").fetchone()
+        if not self._ours or row["kept"] <= KEEP_HEADERS or row["oldest"] <= self.floor:
+            return self.floor
+        self._drop(connection, self.floor, row["oldest"])
+        connection.execute("UPDATE index_state SET floor = ?", (row["oldest"],))
+        return int(row["oldest"])
+
+    def _drop(self, connection: sqlite3.Connection, above: int, up_to: int) -> None:
+        """Drops the logs of blocks after `above` and up to `up_to` that do not last."""
+        marks = ", ".join("?" * len(self._ours))
+        named = " OR ".join(f"ifnull(topic{at}, '') IN ({marks})" for at in (1, 2, 3))
+        connection.execute(
+            f"DELETE FROM index_logs WHERE block > ? AND block <= ? AND NOT ({_LASTING} AND ({named}))",  # noqa: S608
+            (above, up_to, *self._ours, *self._ours, *self._ours),
+        )
 
     async def add(self, logs: Sequence[StoredLog]) -> list[StoredLog]:
-        """Adds logs of blocks that are indexed already; returns those that were not there."""
+        """Adds logs of blocks that are indexed already; returns those that were not there.
+
+        What was there once and was let go is returned if it names one of ours, and is let go again.
+        """
 
         def work(connection: sqlite3.Connection) -> list[StoredLog]:
-            return [log for log in logs if connection.execute(_INSERT_LOG, log.row()).rowcount]
+            new = [log for log in logs if connection.execute(_INSERT_LOG, log.row()).rowcount]
+            if self.floor >= 0:
+                self._drop(connection, -1, self.floor)
+            return [log for log in new if log.block > self.floor or not set(self._ours).isdisjoint(log.topics)]
 
         return await self._database.run(work)
 
@@ -141,9 +190,12 @@ class LogStore:
             ).fetchall()
             connection.execute("DELETE FROM index_logs WHERE block > ?", (to,))
             connection.execute("DELETE FROM index_blocks WHERE number > ?", (to,))
+            connection.execute("UPDATE index_state SET floor = min(floor, ?)", (to,))
             return [_stored(row) for row in rows]
 
-        return await self._database.run(work)
+        removed = await self._database.run(work)
+        self.floor = min(self.floor, to)
+        return removed
 
     async def find(
         self,

@@ -96,6 +96,7 @@ class Ledger:
         """Has the index tell what comes and what is taken back. Call it before `indexer.start`."""
         for name in EVENTS:
             indexer.on(name, self.apply)
+        indexer.on_loss(self._forget)
 
     async def catch_up(self, indexer: Indexer) -> None:
         """Brings the ledger in line with the index; call it after `indexer.start`.
@@ -104,14 +105,29 @@ class Ledger:
         """
         async with self._writing:
             newest = await self._database.row("SELECT coalesce(max(block), 0) AS block FROM ledger_entries")
-            since = max(0, newest["block"] - RECHECKED_BLOCKS) if newest is not None else 0
-            rows = await self._database.rows("SELECT tx, log_index FROM ledger_entries WHERE block >= ?", (since,))
-            gone = {(row["tx"], row["log_index"]) for row in rows}
+            since = max(0, newest["block"] - RECHECKED_BLOCKS, indexer.floor + 1) if newest is not None else 0
+            rows = await self._database.rows(
+                "SELECT tx, log_index, block FROM ledger_entries WHERE block >= ?", (since,)
+            )
+            there: set[tuple[bytes, int]] = set()
             for source in sources(self.parties):
                 async for page in _pages(indexer, source, since):
-                    gone -= {(event.tx, event.log_index) for event in page}
+                    there |= {(event.tx, event.log_index) for event in page}
                     await self._write(page)
+            # What the index has let go of meanwhile, because it was old, is not gone from the chain.
+            known = [(row["tx"], row["log_index"]) for row in rows if row["block"] > indexer.floor]
+            gone = [key for key in known if key not in there]
             await self._database.run(lambda connection: _remove_all(connection, gone))
+
+    async def _forget(self) -> None:
+        """The chain that all lines came from is gone; the index reads the new one from its beginning."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM ledger_entries")
+            connection.execute("DELETE FROM ledger_sums")
+
+        async with self._writing:
+            await self._database.run(work)
 
     async def apply(self, event: LogEvent) -> None:
         """Takes an event in, or takes it back when it is marked as removed."""
