@@ -53,6 +53,13 @@ class Context:
         """Says something that is not the answer."""
         click.echo(text, err=True)
 
+    def progress(self, stage: str, text: str = "", **facts: object) -> None:
+        """Says how far the work is: `text`, where there is any, or with --json a line of its own for programs."""
+        if self.as_json:
+            click.echo(json.dumps({"progress": stage, **facts}), err=True)
+        elif text:
+            click.echo(text, err=True)
+
 
 def to_plain(data: object) -> object:
     """Models as JSON-ready values; money as decimal strings, as in the API."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from depin_desktop.api.client import EngineClient, EngineUnreachable
-from depin_desktop.api.wallet import HistoryEntry, WalletStatus
+from depin_desktop.api.wallet import HistoryEntry, Thaw, WalletStatus
 from depin_desktop.cli import asking, deposits, spending
 from depin_desktop.cli.output import Context, command, table
 from depin_desktop.cli.password import new_password, password_option, wallet_password
@@ -62,7 +62,15 @@ def describe(status: WalletStatus) -> str:
         ("gas, owner", status.owner_gas),
     ]
     rows = [("address", status.owner), *((name, format_tokens(amount, significant=4)) for name, amount in amounts)]
+    if status.payout != status.owner:
+        rows.append(("earnings go to", status.payout))
+    rows += [("being released", spoken_thaw(thaw)) for thaw in status.thawing]
     return table(rows)
+
+
+def spoken_thaw(thaw: Thaw) -> str:
+    """Stake that was asked back, and from when on it can be taken out, in local time."""
+    return f"{format_tokens(thaw.amount, significant=4)} from {time.strftime('%c', time.localtime(thaw.ends))}"
 
 
 @wallet.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal, InvalidOperation
 
 from depin_desktop.core.errors import UserFacingError
 
@@ -53,13 +53,13 @@ def format_rate(bytes_per_second: float) -> str:
 
 
 def parse_tokens(text: str) -> int:
-    """Base units meant by a decimal token amount such as "2.5".
+    """Base units meant by a decimal token amount such as "2.5", also with spaces between thousands.
 
     Raises:
         UserFacingError: not a non-negative decimal, or finer than one base unit.
     """
     try:
-        value = Decimal(text.strip().replace(",", "."))
+        value = Decimal("".join(text.split()).replace(",", "."))
     except InvalidOperation:
         value = Decimal("NaN")
     if not value.is_finite() or value < 0:
@@ -72,8 +72,8 @@ def parse_tokens(text: str) -> int:
     return int(scaled)
 
 
-def format_tokens(base_units: int, *, significant: int = 3) -> str:
-    """A token amount without its symbol, never rounded up.
+def format_tokens(base_units: int, *, significant: int = 3, up: bool = False) -> str:
+    """A token amount without its symbol, never rounded up but where `up` says so: for what is paid at most.
 
     From 1 upwards two decimals; below it as many as `significant` digits need, so that small earnings are not shown
     as zero: 0.0000342 stays readable while 1 204.77 stays calm.
@@ -83,7 +83,8 @@ def format_tokens(base_units: int, *, significant: int = 3) -> str:
         return "0.00"
     magnitude = abs(value)
     decimals = 2 if magnitude >= 1 else min(TOKEN_DECIMALS, significant - 1 - magnitude.adjusted())
-    rounded = value.quantize(Decimal(1).scaleb(-max(decimals, 2)), rounding=ROUND_DOWN, context=_EXACT)
+    rounding = ROUND_UP if up else ROUND_DOWN
+    rounded = value.quantize(Decimal(1).scaleb(-max(decimals, 2)), rounding=rounding, context=_EXACT)
     return f"{rounded:,f}".replace(",", _THIN_SPACE)
 
 

@@ -214,6 +214,37 @@ async def test_the_command_line_sends_with_a_receipt_and_only_when_told(home: Ho
     assert "Fee: at most" in sent.stderr
 
 
+async def test_a_program_is_told_how_far_a_step_is_and_a_fee_above_what_was_agreed_is_not_paid(
+    home: Home, chain: Chain
+) -> None:
+    friend = Account.create().address
+    sending = ("wallet", "send", friend, "1", "--json", "--yes", "--password-stdin")
+    dear = await depin(home, *sending, "--fee-limit", "0.000000001")
+    assert (dear.returncode, json.loads(dear.stdout)["error"]["code"]) == (1, "fee-rose")
+    assert await chain.token.balance_of(friend) == 0
+    sent = await depin(home, *sending, "--fee-limit", "0.1")
+    assert sent.returncode == 0, sent.stderr
+    told = [json.loads(line) for line in sent.stderr.splitlines() if line.startswith("{")]
+    assert told == [
+        {"progress": "unlocked"},
+        {"progress": "sent", "transaction": json.loads(sent.stdout)["transaction"]},
+    ]
+    spoken = await depin(home, "wallet", "send", friend, "1", "--yes", "--password-stdin")
+    assert "waiting for its block" in spoken.stderr
+    assert "{" not in spoken.stderr
+
+
+async def test_the_wallet_tells_what_is_being_released_and_where_else_earnings_go(home: Home) -> None:
+    elsewhere = Account.create().address
+    assert (await depin(home, "wallet", "unstake", "2", "--yes", "--password-stdin")).returncode == 0
+    assert (await depin(home, "wallet", "payout", elsewhere, "--yes", "--password-stdin")).returncode == 0
+    said = (await depin(home, "wallet")).stdout
+    assert "being released" in said
+    assert elsewhere in said
+    (thaw,) = json.loads((await depin(home, "wallet", "--json")).stdout)["thawing"]
+    assert thaw["amount"] == str(2 * TOKEN)
+
+
 async def test_every_line_of_the_history_shows_gross_fee_and_net(home: Home) -> None:
     assert (await depin(home, "wallet", "stake", "2", "--yes", "--password-stdin")).returncode == 0
     header, newest, *_ = (await depin(home, "wallet", "history")).stdout.splitlines()

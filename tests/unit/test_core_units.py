@@ -44,13 +44,25 @@ def test_small_earnings_stay_readable_and_nothing_is_rounded_up(base_units: int,
 
 
 @given(st.integers(min_value=0, max_value=10**30))
+def test_an_amount_rounded_up_is_never_less_and_at_most_one_digit_more(base_units: int) -> None:
+    low, high = (units.parse_tokens(units.format_tokens(base_units, up=up)) for up in (False, True))
+    assert low <= base_units <= high
+    assert high - low <= max(10**16, base_units // 100)
+
+
+@given(st.integers(min_value=0, max_value=10**30))
 def test_an_amount_survives_being_written_and_read(base_units: int) -> None:
     whole, fraction = divmod(base_units, 10**18)
     written = f"{whole}.{fraction:018d}"
     assert units.parse_tokens(written) == base_units
 
 
-@pytest.mark.parametrize("text", ["-1", "NaN", "Infinity", "ten", "0.0000000000000000001"])
+def test_an_amount_is_read_as_it_is_shown() -> None:
+    shown = units.format_tokens(1_204_770_000_000_000_000_000)
+    assert units.parse_tokens(f" {shown}\n") == 1_204_770_000_000_000_000_000
+
+
+@pytest.mark.parametrize("text", ["", "-1", "NaN", "Infinity", "ten", "0.0000000000000000001"])
 def test_bad_amounts_are_refused(text: str) -> None:
     with pytest.raises(UserFacingError):
         units.parse_tokens(text)
