@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.client_proto import ResponseHandler
 
 from depin_desktop.core.errors import UserFacingError
+from depin_desktop.net.door import door_of
 from depin_desktop.net.stream import MAX_WRITE
 
 ALPN = b"depin/http/1"
@@ -24,6 +25,7 @@ READ_BUFFER = 256 * 1024  # bytes of a body that aiohttp holds before it pauses 
 SILENCE_TIMEOUT_S = 60.0
 
 OpenStream = Callable[[asyncio.Protocol], Awaitable[object]]
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,9 @@ class HttpServer:
     async def start(self) -> None:
         """Runs the application's start-up."""
         await self._runner.setup()
+        server = self._runner.server
+        assert server is not None
+        server.request_handler = _telling(server.request_handler)
 
     def protocol(self) -> asyncio.Protocol:
         """A fresh server protocol for one stream."""
@@ -72,6 +77,20 @@ class HttpServer:
             server.pre_shutdown()
             await server.shutdown(grace_s)
         await self._runner.cleanup()
+
+
+def _telling(handler: Handler) -> Handler:
+    """`handler`, with the stream's door told when the answer begins and ends."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        door, task = door_of(request), asyncio.current_task()
+        if door is not None and task is not None:
+            door.begun(request)
+            # aiohttp writes an answer after its handler has returned, in this same task, one for each request.
+            task.add_done_callback(lambda _: door.ended())
+        return await handler(request)
+
+    return answer
 
 
 class NodeConnector(aiohttp.BaseConnector):

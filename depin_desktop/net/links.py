@@ -1,4 +1,4 @@
-"""Connections between nodes: one QUIC connection per node that we call, and the bounded set of those that call us."""
+"""Connections to the nodes that we call, one QUIC connection for each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 
 import iroh
 
@@ -28,21 +27,8 @@ IDLE_S = 120.0
 
 CODE_IDLE = 0
 CODE_REPLACED = 2
-CODE_BUSY = 3
 CODE_SILENT = 4
 CODE_UNWANTED_STREAM = 5
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What callers may take of us. QUIC holds up to 1.25 MB of each open stream until it is read."""
-
-    connections: int = 1024  # of all nodes together
-    connections_per_node: int = 4
-    streams: int = 1024  # of all nodes together
-    streams_per_node: int = 100  # also what iroh's QUIC grants one connection
-    handshakes: int = 64  # under way at once
-    unproven_handshakes: int = 16  # from so many on, callers first prove that their address is theirs
 
 
 def usable_addresses(addresses: Iterable[str]) -> tuple[str, ...]:
@@ -175,69 +161,3 @@ async def close_on_stream(connection: iroh.Connection, accept: Callable[[], Awai
     with contextlib.suppress(iroh.IrohError):
         await accept()
         connection.close(CODE_UNWANTED_STREAM, b"unwanted stream")
-
-
-class Caller:
-    """One QUIC connection that a node opened to us, how many streams run on it, and when it was last of use."""
-
-    def __init__(self, connection: iroh.Connection) -> None:
-        self.connection = connection
-        self.node_id: str = connection.remote_id().to_bytes().hex()
-        self.streams = 0
-        self.last_used = asyncio.get_running_loop().time()
-
-
-class Callers:
-    """Those who are connected to us, never more than the limits: idle ones give way to newcomers."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._callers: set[Caller] = set()
-
-    @property
-    def node_ids(self) -> set[str]:
-        return {caller.node_id for caller in self._callers}
-
-    def may_open_stream(self, caller: Caller) -> bool:
-        """Whether `caller` is within its share of streams, and all together within theirs.
-
-        Whoever comes first takes half of the streams; the other half is shared out among all nodes, so that a crowd
-        which holds all it can get leaves room for others.
-        """
-        own = sum(other.streams for other in self._callers if other.node_id == caller.node_id)
-        everyone = sum(other.streams for other in self._callers)
-        if own >= self._limits.streams_per_node or everyone >= self._limits.streams:
-            return False
-        reserved = self._limits.streams // 2
-        return everyone < self._limits.streams - reserved or own < max(1, reserved // len(self.node_ids))
-
-    def admit(self, caller: Caller) -> bool:
-        """Takes a newcomer in, closing who is least of use; False when all others are at work.
-
-        A node's own oldest connection gives way first, even at work: a node that reconnects has lost the old ones.
-        """
-        own = [other for other in self._callers if other.node_id == caller.node_id]
-        if len(own) >= self._limits.connections_per_node:
-            self._dismiss(min(own, key=_usefulness), CODE_REPLACED, b"replaced")
-        if len(self._callers) >= self._limits.connections:
-            idle = [other for other in self._callers if other.streams == 0]
-            if not idle:
-                return False
-            self._dismiss(min(idle, key=_usefulness), CODE_BUSY, b"busy")
-        self._callers.add(caller)
-        return True
-
-    def forget(self, caller: Caller) -> None:
-        self._callers.discard(caller)
-
-    def dismiss_where(self, unwanted: Callable[[Caller], bool]) -> None:
-        for caller in [caller for caller in self._callers if unwanted(caller)]:
-            self._dismiss(caller, CODE_IDLE, b"idle")
-
-    def _dismiss(self, caller: Caller, code: int, reason: bytes) -> None:
-        self._callers.discard(caller)
-        caller.connection.close(code, reason)
-
-
-def _usefulness(caller: Caller) -> tuple[bool, float]:
-    return caller.streams > 0, caller.last_used

@@ -15,9 +15,11 @@ from aiohttp import web
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.tasks import Cycle, Tasks
 from depin_desktop.net import iroh_patch
+from depin_desktop.net.admission import Limits, Room
+from depin_desktop.net.callers import CODE_BUSY, Caller, Callers, Handshakes, Inbound
 from depin_desktop.net.http import ALPN, HttpServer, NodeConnector, make_session
 from depin_desktop.net.identity import Identity
-from depin_desktop.net.links import CODE_BUSY, Caller, Callers, Limits, Link, close_on_stream
+from depin_desktop.net.links import Link, close_on_stream
 from depin_desktop.net.stream import CODE_ABORTED, StreamTransport
 
 log = logging.getLogger(__name__)
@@ -68,11 +70,10 @@ class Peer:
         self._server: HttpServer | None = None
         self._tasks = Tasks("peer")
         self._stream_tasks = Tasks("stream")
-        self._limits = limits
-        self._callers = Callers(limits)
-        self._inbound: set[StreamTransport] = set()
+        self._room: Room[Inbound] = Room(limits)
+        self._callers = Callers(limits, self._room.pays)
+        self._handshakes = Handshakes(limits)
         self._remotes: dict[str, _Remote] = {}
-        self._handshakes = 0
         self._closed = False
         self.tidy_cycle = Cycle("peer tidy", TIDY_INTERVAL_S, self._tidy)
         self._tasks.spawn("tidy", self.tidy_cycle.run())
@@ -137,7 +138,7 @@ class Peer:
     @property
     def streams(self) -> int:
         """How many streams callers have open now."""
-        return len(self._inbound)
+        return len(self._room)
 
     # --- serving ---------------------------------------------------------------------------------------------------
 
@@ -153,36 +154,33 @@ class Peer:
     async def _accept(self) -> None:
         while (incoming := await self._endpoint.accept_next()) is not None:
             try:
-                if self._handshakes >= self._limits.handshakes:
-                    await incoming.refuse()
-                elif await self._must_prove_address(incoming):
+                source = await self._handshakes.source(incoming)
+                if source is None:
                     await incoming.retry()
                 else:
-                    self._handshakes += 1
-                    self._tasks.spawn("caller", self._welcome(incoming))
+                    self._handshakes.add(self._tasks.spawn("handshake", self._shake_hands(incoming)), source)
             except iroh.IrohError as error:
                 log.debug("an incoming connection ended early: %s", error.message())
 
-    async def _must_prove_address(self, incoming: iroh.Incoming) -> bool:
-        return self._handshakes >= self._limits.unproven_handshakes and not await incoming.remote_addr_validated()
-
-    async def _welcome(self, incoming: iroh.Incoming) -> None:
+    async def _shake_hands(self, incoming: iroh.Incoming) -> None:
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
                 connection = await (await incoming.accept()).connect()
         except (iroh.IrohError, TimeoutError):
             return
-        finally:
-            self._handshakes -= 1
         caller = Caller(connection)
-        if not self._callers.admit(caller):
+        if self._callers.admit(caller):
+            self._tasks.spawn("guard", close_on_stream(connection, connection.accept_uni))
+            self._tasks.spawn("caller", self._listen(caller))
+        else:
             connection.close(CODE_BUSY, b"busy")
-            return
-        self._tasks.spawn("guard", close_on_stream(connection, connection.accept_uni))
+
+    async def _listen(self, caller: Caller) -> None:
+        """Takes the streams of one connection, as long as it lasts."""
         try:
             while True:
-                stream = await connection.accept_bi()
-                if self._callers.may_open_stream(caller):
+                stream = await caller.connection.accept_bi()
+                if self._room.may_open(caller.node_id, self._callers.nodes):
                     self._answer(caller, stream)
                 else:
                     await stream.send().reset(CODE_ABORTED)
@@ -194,24 +192,7 @@ class Peer:
 
     def _answer(self, caller: Caller, stream: iroh.BiStream) -> None:
         assert self._server is not None
-        loop = asyncio.get_running_loop()
-
-        def closed(transport: StreamTransport) -> None:
-            caller.streams -= 1
-            caller.last_used = loop.time()
-            self._inbound.discard(transport)
-
-        caller.streams += 1
-        caller.last_used = loop.time()
-        self._inbound.add(
-            StreamTransport(
-                stream,
-                self._server.protocol(),
-                node_id=caller.node_id,
-                spawn=self._stream_tasks.spawn,
-                on_closed=closed,
-            )
-        )
+        Inbound(caller, self._room, self._server.protocol()).enter(stream, self._stream_tasks.spawn)
 
     # --- calling ---------------------------------------------------------------------------------------------------
 
@@ -266,14 +247,14 @@ class Peer:
     # --- housekeeping ----------------------------------------------------------------------------------------------
 
     async def _tidy(self) -> None:
-        """Closes what fell silent or nobody has used for a while, on both sides."""
+        """Closes what fell silent, does not come to an end, or has not been used for a while, on both sides."""
         now = asyncio.get_running_loop().time()
         for remote in self._remotes.values():
             remote.link.tidy(now)
         self._callers.dismiss_where(lambda caller: caller.streams == 0 and now - caller.last_used > CALLER_IDLE_S)
-        for transport in tuple(self._inbound):
-            if now - transport.last_active > STREAM_IDLE_S:
-                transport.abort()
+        for inbound in self._room:
+            if not inbound.door.look(now) or now - inbound.transport.last_active > STREAM_IDLE_S:
+                inbound.transport.abort()
 
     async def close(self, *, grace_s: float = GRACE_S) -> None:
         """Lets running answers end (`grace_s` seconds), then closes every connection and the endpoint.
@@ -287,8 +268,8 @@ class Peer:
             await self._server.stop(grace_s)
         for remote in self._remotes.values():
             await remote.connector.close()
-        if self._inbound:
-            await asyncio.wait([stream.closed for stream in self._inbound], timeout=grace_s)
+        if answering := [inbound.transport.closed for inbound in self._room]:
+            await asyncio.wait(answering, timeout=grace_s)
         for remote in self._remotes.values():
             remote.link.close()
         with contextlib.suppress(TimeoutError):

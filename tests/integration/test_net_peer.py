@@ -18,10 +18,13 @@ from aiohttp import web
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.net import links
 from depin_desktop.net import peer as peer_module
-from depin_desktop.net.http import ALPN, as_user_error
+from depin_desktop.net.admission import Limits
+from depin_desktop.net.http import as_user_error
 from depin_desktop.net.identity import Identity
-from depin_desktop.net.links import Limits
 from depin_desktop.net.peer import Peer
+
+from .net_strangers import Stranger
+from .net_strangers import strangers as some_strangers
 
 CHILD = Path(__file__).with_name("net_child.py")
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,28 +107,10 @@ async def get(session: aiohttp.ClientSession, path: str = "/hello") -> str:
         return await response.text()
 
 
-class Stranger:
-    """A bare iroh endpoint that keeps to no rules of ours."""
-
-    def __init__(self, endpoint: iroh.Endpoint) -> None:
-        self._endpoint = endpoint
-
-    async def call(self, provider: Provider, alpn: bytes = ALPN) -> iroh.Connection:
-        node = iroh.EndpointId.from_bytes(bytes.fromhex(provider.peer.node_id))
-        return await self._endpoint.connect(iroh.EndpointAddr(node, None, list(provider.peer.addresses)), alpn)
-
-
 @pytest.fixture
 async def strangers() -> AsyncIterator[list[Stranger]]:
-    endpoints = []
-    for _ in range(3):
-        options = iroh.EndpointOptions(
-            preset=iroh.preset_minimal(), bind_addr="127.0.0.1:0", relay_mode=iroh.RelayMode.disabled(), alpns=[ALPN]
-        )
-        endpoints.append(await iroh.Endpoint.bind(options))
-    yield [Stranger(endpoint) for endpoint in endpoints]
-    for endpoint in endpoints:
-        await endpoint.close()
+    async with some_strangers(3) as three:
+        yield three
 
 
 async def test_a_node_listens_on_the_loopback_interface_only_unless_told_otherwise():
@@ -233,13 +218,13 @@ async def test_a_node_that_calls_itself_is_told_so_in_words():
 async def test_a_caller_with_another_protocol_is_turned_away(strangers):
     async with provider() as started:
         with pytest.raises(iroh.IrohError):
-            await strangers[0].call(started, b"depin/other/1")
+            await strangers[0].call(*started.address, b"depin/other/1")
         assert started.peer.peers == 0
 
 
 async def test_one_node_gets_no_more_connections_than_its_share(strangers, customer):
     async with provider(connections_per_node=2) as started:
-        connections = [await strangers[0].call(started) for _ in range(4)]
+        connections = [await strangers[0].call(*started.address) for _ in range(4)]
         for connection in connections[:2]:
             assert "replaced" in await connection.closed()
         assert await get(customer.session(*started.address)) == "hello"
@@ -247,7 +232,7 @@ async def test_one_node_gets_no_more_connections_than_its_share(strangers, custo
 
 async def test_when_all_places_are_taken_the_idle_give_way_to_newcomers(strangers, customer):
     async with provider(connections=2) as started:
-        connections = [await stranger.call(started) for stranger in strangers]
+        connections = [await stranger.call(*started.address) for stranger in strangers]
         assert "busy" in await connections[0].closed()
         assert await get(customer.session(*started.address)) == "hello"
         assert started.peer.peers == 2
@@ -257,7 +242,7 @@ async def test_callers_at_work_are_not_sent_away_for_newcomers(strangers, custom
     async with provider(connections=1) as started:
         working = asyncio.create_task(get(customer.session(*started.address), "/wait"))
         await started.begun.wait()
-        refused = await strangers[0].call(started)
+        refused = await strangers[0].call(*started.address)
         assert "busy" in await refused.closed()
         started.release.set()
         assert await working == "done"
@@ -265,7 +250,7 @@ async def test_callers_at_work_are_not_sent_away_for_newcomers(strangers, custom
 
 async def test_a_caller_opens_no_more_streams_than_its_share(strangers, customer):
     async with provider(streams_per_node=5) as started:
-        connection = await strangers[0].call(started)
+        connection = await strangers[0].call(*started.address)
         streams = [await connection.open_bi() for _ in range(8)]
         for stream in streams:
             await stream.send().write_all(b"GET /")
@@ -278,7 +263,7 @@ async def test_a_caller_opens_no_more_streams_than_its_share(strangers, customer
 
 async def test_nodes_that_take_all_streams_they_can_leave_room_for_others(strangers, customer):
     async with provider(streams=20) as started:
-        connections = [await stranger.call(started) for stranger in strangers]
+        connections = [await stranger.call(*started.address) for stranger in strangers]
         streams = [await connection.open_bi() for _ in range(9) for connection in connections]
         for stream in streams:
             await stream.send().write_all(b"GET /")
@@ -291,7 +276,7 @@ async def test_nodes_that_take_all_streams_they_can_leave_room_for_others(strang
 
 async def test_a_caller_that_opens_streams_of_another_kind_is_sent_away(strangers):
     async with provider() as started:
-        connection = await strangers[0].call(started)
+        connection = await strangers[0].call(*started.address)
         stream = await connection.open_uni()
         await stream.write_all(b"x")
         assert "unwanted stream" in await connection.closed()
@@ -299,7 +284,9 @@ async def test_a_caller_that_opens_streams_of_another_kind_is_sent_away(stranger
 
 async def test_hundreds_of_connections_of_strangers_leave_room_for_a_customer(strangers, customer):
     async with provider() as started:
-        calls = asyncio.gather(*(strangers[index % 3].call(started) for index in range(300)), return_exceptions=True)
+        calls = asyncio.gather(
+            *(strangers[index % 3].call(*started.address) for index in range(300)), return_exceptions=True
+        )
         assert await get(customer.session(*started.address)) == "hello"
         await calls
         assert await get(customer.session(*started.address)) == "hello"
@@ -319,7 +306,7 @@ async def test_what_nobody_uses_is_closed_and_opened_again_when_needed(customer,
 
 async def test_a_stream_on_which_nothing_moves_is_aborted(strangers, monkeypatch):
     async with provider() as started:
-        connection = await strangers[0].call(started)
+        connection = await strangers[0].call(*started.address)
         stream = await connection.open_bi()
         await stream.send().write_all(b"GET /hello HTT")
         while not started.peer.streams:
