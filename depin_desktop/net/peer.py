@@ -140,6 +140,10 @@ class Peer:
         """How many streams callers have open now."""
         return len(self._room)
 
+    def has_paid(self, node_id: str) -> bool:
+        """Whether that node is known to have paid for something here lately: it gives way after those that are not."""
+        return self._room.pays(node_id)
+
     # --- serving ---------------------------------------------------------------------------------------------------
 
     async def serve(self, app: web.Application) -> None:

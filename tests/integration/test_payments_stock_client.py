@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import requests
 from eth_account.signers.local import LocalAccount
 from x402.client import x402ClientSync
@@ -154,6 +155,26 @@ async def test_the_stock_client_buys_fifty_metered_responses_over_iroh(
             )
             assert answer.status_code == 402
         assert (await asyncio.to_thread(session.get, f"{url}/work/1000/5", timeout=10)).status_code == 200
+
+
+@pytest.mark.parametrize("goods", ["goods/100", "work/1000/5"])
+async def test_a_provider_remembers_the_node_that_paid_and_not_the_one_that_was_refused(
+    network: Network, tmp_path: Path, fund, new_account, goods: str
+) -> None:
+    """It is let in before others when there is no room for all."""
+    account = await new_account(gas=0)
+    async with open_shop(network, tmp_path, fund, max_timeout_s=10**9) as shop, contextlib.AsyncExitStack() as stack:
+        provider, customer = [await Peer.bind(Identity.generate(), relays=False) for _ in range(2)]
+        stack.push_async_callback(provider.close)
+        stack.push_async_callback(customer.close)
+        await provider.serve(shop.app())
+        tunnel = await Tunnel.open(customer, provider.node_id, provider.addresses)
+        stack.push_async_callback(tunnel.close)
+        assert (await asyncio.to_thread(requests.get, f"{tunnel.url}/{goods}", timeout=10)).status_code == 402
+        assert not provider.has_paid(customer.node_id)
+        _, session = stock(network, account)
+        assert (await asyncio.to_thread(session.get, f"{tunnel.url}/{goods}", timeout=10)).status_code == 200
+        assert provider.has_paid(customer.node_id)
 
 
 async def test_the_stock_clients_voucher_is_refused_after_the_providers_restart_too(
