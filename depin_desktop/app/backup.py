@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QGridLayout, QWidget
 
 from depin_desktop.app.cli_process import depin
 from depin_desktop.app.dialogs import Dialog
-from depin_desktop.app.fonts import font
 from depin_desktop.app.loop import Jobs
 from depin_desktop.app.widgets.card import Card
+from depin_desktop.app.widgets.fields import PasswordField
 from depin_desktop.app.widgets.text import Text
 from depin_desktop.app.words import tr
 from depin_desktop.core.errors import UserFacingError
@@ -25,20 +28,14 @@ class BackupDialog(Dialog):
         super().__init__(parent, tr("Back up your wallet"))
         self._home, self._jobs = home, jobs
         self._words: list[str] = []
-        self.explanation = Text(
+        self._gone = False
+        self.explain(
             tr(
-                "Whoever has these words has the wallet. Write them on paper, in order, where "
-                "nobody looks over your shoulder."
-            ),
-            "secondary",
-            "muted",
-            wrap=True,
+                "Whoever has these words has the wallet. Write them on paper, in order, where nobody looks over your "
+                "shoulder."
+            )
         )
-        self.password = QLineEdit()
-        self.password.setEchoMode(QLineEdit.EchoMode.Password)
-        self.password.setFont(font("body"))
-        self.password.setPlaceholderText(tr("Wallet password"))
-        self.password.setAccessibleName(tr("Wallet password"))
+        self.password = PasswordField()
         self.problem = Text("", "secondary", "fault", wrap=True)
         self.problem.hide()
         self.card = Card(spacing=8)
@@ -47,36 +44,56 @@ class BackupDialog(Dialog):
         self.card.body.addLayout(self._grid)
         self.card.hide()
         self._labels: list[Text] = []
-        for widget in (self.explanation, self.password, self.problem, self.card):
+        for widget in (self.password, self.problem, self.card):
             self.column.addWidget(widget)
         self.close_button = self.add_close(tr("Close"))
         self.next = self.add_button(tr("Show the words"), "filled")
         self.next.setDefault(True)
-        self.next.clicked.connect(self._unlock)
+        self.next.clicked.connect(self._go_on)
         self.finished.connect(self._forget)
         self.password.setFocus()
 
-    def _unlock(self) -> None:
-        if self._words:
+    def _go_on(self) -> None:
+        if not self._words:
+            self._wait(tr("Unlocking…"), self._ask(self.password.take()))
+        elif self._revealed:
+            self._wait(tr("Noting it…"), self._note())
+        else:
             self._reveal()
-            return
+
+    def _wait(self, meanwhile: str, work: Coroutine[Any, Any, None]) -> None:
         self.next.setEnabled(False)
-        self.next.setText(tr("Unlocking…"))
-        self._jobs.spawn("backup", self._ask(self.password.text()))
-        self.password.clear()
+        self.next.setText(meanwhile)
+        self._jobs.spawn("backup", work)
 
     async def _ask(self, password: str) -> None:
         try:
             answer = await depin(self._home, "wallet", "backup", "--password-stdin", password=password)
         except UserFacingError as problem:
-            self.problem.say(str(problem))
-            self.problem.show()
-            self.next.setText(tr("Show the words"))
-            self.next.setEnabled(True)
-            self.password.setFocus()
+            self._refused(problem, tr("Show the words"))
             return
         words = answer.get("words", "") if isinstance(answer, dict) else ""
-        self._show(words.split() if isinstance(words, str) else [str(word) for word in words])
+        if not self._gone:
+            self._show(words.split() if isinstance(words, str) else [str(word) for word in words])
+
+    async def _note(self) -> None:
+        """The owner says that they are on paper: the reminder ends."""
+        try:
+            await depin(self._home, "wallet", "backup", "--written-down")
+        except UserFacingError as problem:
+            self._refused(problem, tr("They are on paper"))
+            return
+        if not self._gone:
+            self.accept()
+
+    def _refused(self, problem: UserFacingError, retry: str) -> None:
+        if self._gone:
+            return
+        self.problem.say(str(problem))
+        self.problem.show()
+        self.next.setText(retry)
+        self.next.setEnabled(True)
+        self.password.setFocus()
 
     def _show(self, words: list[str]) -> None:
         self._words = words
@@ -94,15 +111,19 @@ class BackupDialog(Dialog):
         self.card.show()
         self.next.setText(tr("Reveal"))
         self.next.setEnabled(True)
-        self.adjustSize()
 
     def _reveal(self) -> None:
         for label, word in zip(self._labels, self._words, strict=True):
             label.say(word)
-        self.next.hide()
-        self.close_button.setText(tr("I have written them down"))
+        self.next.setText(tr("They are on paper"))
+        self.close_button.setText(tr("Not yet"))
+
+    @property
+    def _revealed(self) -> bool:
+        return bool(self._labels) and self._labels[0].text() != HIDDEN
 
     def _forget(self) -> None:
+        self._gone = True
         self._words = []
         for label in self._labels:
             label.say("")

@@ -1,10 +1,11 @@
-"""Runs `depin` for what the engine must never see: making the wallet, showing its words. Passwords go by pipe."""
+"""Runs `depin` for what the engine must never see: the wallet's password and words, which go by pipe alone."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QProcess, QProcessEnvironment
@@ -16,8 +17,17 @@ from depin_desktop.core.home import Home
 TIMEOUT_S = 120.0
 
 
-async def depin(home: Home, *arguments: str, password: str | None = None, timeout_s: float = TIMEOUT_S) -> Any:
+async def depin(
+    home: Home,
+    *arguments: str,
+    password: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> Any:
     """Runs one command with --json and returns its answer.
+
+    Args:
+        progress: is told how far the command is, as it says so itself: {"progress": stage, …}.
 
     Raises:
         UserFacingError: the command's own error, or that it could not be run or did not end in time.
@@ -29,6 +39,8 @@ async def depin(home: Home, *arguments: str, password: str | None = None, timeou
     environment.insert("PYTHONIOENCODING", "utf-8")
     process.setProcessEnvironment(environment)
     ended = future_of(process.finished, process.errorOccurred)
+    heard = _Heard(progress)
+    process.readyReadStandardError.connect(lambda: heard.more(bytes(process.readAllStandardError().data())))
     process.start()
     if password is not None:
         process.write((password + "\n").encode())
@@ -41,8 +53,33 @@ async def depin(home: Home, *arguments: str, password: str | None = None, timeou
         if process.state() is not QProcess.ProcessState.NotRunning:
             process.kill()
     out = bytes(process.readAllStandardOutput().data()).decode("utf-8", "replace")
-    said = bytes(process.readAllStandardError().data()).decode("utf-8", "replace").strip()
-    return _answer(out, said, process.exitCode())
+    heard.more(bytes(process.readAllStandardError().data()))
+    return _answer(out, heard.text, process.exitCode())
+
+
+class _Heard:
+    """What a command says on standard error, as it comes: whole lines, some of which tell its progress."""
+
+    def __init__(self, progress: Callable[[dict[str, Any]], None] | None) -> None:
+        self._progress = progress
+        self._whole, self._line = b"", b""
+
+    @property
+    def text(self) -> str:
+        return self._whole.decode("utf-8", "replace").strip()
+
+    def more(self, content: bytes) -> None:
+        self._whole += content
+        *lines, self._line = (self._line + content).split(b"\n")
+        if self._progress is None:
+            return
+        for line in lines:
+            try:
+                told = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(told, dict) and "progress" in told:
+                self._progress(told)
 
 
 def _answer(out: str, said: str, status: int) -> Any:

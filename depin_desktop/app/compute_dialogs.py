@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QLineEdit, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPlainTextEdit, QWidget
 
 from depin_desktop.api.compute import ImportModel, JobStatus
 from depin_desktop.app.dialogs import Dialog
@@ -16,8 +15,8 @@ from depin_desktop.app.known import Known
 from depin_desktop.app.presenters import jobs as say
 from depin_desktop.app.presenters.compute import device_name
 from depin_desktop.app.presenters.models import import_problem
-from depin_desktop.app.widgets.buttons import Button
 from depin_desktop.app.widgets.card import Pill
+from depin_desktop.app.widgets.fields import Field, PathRow
 from depin_desktop.app.widgets.text import Text
 from depin_desktop.app.words import tr
 
@@ -32,63 +31,28 @@ class ImportDialog(Dialog):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent, tr("Import a model"))
-        self.column.addWidget(
-            Text(
-                tr(
-                    "A GGUF file for chat, or an ONNX file. It is copied into this machine’s models, checked, and "
-                    "measured before customers are offered it."
-                ),
-                "secondary",
-                "muted",
-                wrap=True,
+        self.explain(
+            tr(
+                "A GGUF file for chat, or an ONNX file. It is copied into this machine’s models, checked, and "
+                "measured before customers are offered it."
             )
         )
-        self.path = self._field(tr("File"), tr("File (.gguf or .onnx)"))
-        self.browse = Button(tr("Browse…"))
-        self.browse.clicked.connect(self._browse)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(self.path, 1)
-        row.addWidget(self.browse)
-        self.column.addLayout(row)
-        self.name = self._field(tr("Name"), tr("Name for customers (optional: the file’s own)"))
-        self.licence = self._field(tr("Licence"), tr("Licence, such as Apache-2.0 (optional)"))
-        self.sha256 = self._field(tr("SHA-256"), tr("SHA-256 that it must have (optional)"))
+        self.path = Field(tr("File"), tr("File (.gguf or .onnx)"))
+        self.column.addLayout(PathRow(self.path, tr("Choose a model’s file"), files=tr("Models (*.gguf *.onnx)")))
+        self.name = Field(tr("Name"), tr("Name for customers (optional: the file’s own)"))
+        self.licence = Field(tr("Licence"), tr("Licence, such as Apache-2.0 (optional)"))
+        self.sha256 = Field(tr("SHA-256"), tr("SHA-256 that it must have (optional)"))
         for field in (self.name, self.licence, self.sha256):
             self.column.addWidget(field)
         self.problem = Text("", "secondary", "warning", wrap=True)
         self.column.addWidget(self.problem)
-        self.column.addWidget(
-            Text(
-                tr("Whoever made the model decides who may sell its answers: check its licence."),
-                "caption",
-                "faint",
-                wrap=True,
-            )
-        )
-        self.add_close(tr("Cancel"))
-        self.accept_button = self.add_button(tr("Import"), "filled")
-        self.accept_button.setDefault(True)
-        self.accept_button.clicked.connect(self._accept)
+        licence = tr("Whoever made the model decides who may sell its answers: check its licence.")
+        self.explain(licence, role="caption", tone="faint")
+        self.accept_button = self.add_answers(tr("Import"), self._accept)
         for field in (self.path, self.sha256):
             field.textChanged.connect(self._judge)
         self._judge()
         self.path.setFocus()
-
-    def _field(self, name: str, hint: str) -> QLineEdit:
-        field = QLineEdit()
-        field.setFont(font("body"))
-        field.setAccessibleName(name)
-        field.setPlaceholderText(hint)
-        return field
-
-    def _browse(self) -> None:
-        picker = QFileDialog(self, tr("Choose a model’s file"), os.path.expanduser("~"))
-        picker.setFileMode(QFileDialog.FileMode.ExistingFile)
-        picker.setNameFilter(tr("Models (*.gguf *.onnx)"))
-        picker.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        picker.fileSelected.connect(lambda chosen: self.path.setText(os.path.normpath(chosen)))
-        picker.open()
 
     def _judge(self) -> None:
         problem = import_problem(self.path.text().strip(), self.sha256.text().strip())

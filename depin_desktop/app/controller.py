@@ -19,6 +19,7 @@ from depin_desktop.app.engine_link import EngineLink
 from depin_desktop.app.loop import Jobs
 from depin_desktop.app.presenters import storage as say
 from depin_desktop.app.presenters import wallet as say_wallet
+from depin_desktop.app.wallet_controller import WalletController
 from depin_desktop.app.words import tr
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.units import format_size
@@ -43,6 +44,10 @@ class Controller(QObject):
         self.dialog: Dialog | None = None
         self.compute = ComputeController(window, link, toasts, self.jobs, self._open)
         self.compute.refresh_wanted.connect(self.refresh_wanted)
+        self.wallet = WalletController(window, link, toasts, self.jobs, self._open)
+        self.wallet.refresh_wanted.connect(self.refresh_wanted)
+        self.wallet.reload_wanted.connect(self.refresh)
+        self.wallet.copy_wanted.connect(self.copy)
 
     def show_problem(self, problem: UserFacingError) -> None:
         """A request was refused or did not arrive."""
@@ -83,6 +88,7 @@ class Controller(QObject):
         """Lets an open dialog know."""
         if isinstance(self.dialog, ShareDialog):
             self.dialog.know(self.link.known.inventory, self.link.known.storage)
+        self.wallet.know(self.link.known)
 
     def _share(self, path: str, size: object) -> None:
         self.jobs.spawn("share a folder", self._share_folder(path, int(size)))  # type: ignore[call-overload]
@@ -150,28 +156,6 @@ class Controller(QObject):
                 tr("Another program changed it. Do not paste it into a payment; compare the groups by eye."),
                 tone="fault",
             )
-
-    def back_up(self) -> None:
-        from depin_desktop.app.backup import BackupDialog  # rarely needed, and not for the first window
-
-        dialog = BackupDialog(self._window, self.link.home, self.jobs)
-        dialog.finished.connect(lambda: self.refresh())
-        self._open(dialog)
-
-    def set_budget(self) -> None:
-        wallet = self.link.known.wallet
-        if wallet is None:
-            return
-        from depin_desktop.app.budget import BudgetDialog
-
-        dialog = BudgetDialog(self._window, self.link.home, self.jobs, wallet, self.link.known.symbol)
-        dialog.was_set.connect(self._budget_set)
-        self._open(dialog)
-
-    def _budget_set(self, amount: str) -> None:
-        text = tr("This machine may spend {amount} {symbol} now.", amount=amount, symbol=self.link.known.symbol)
-        self._toasts.say(text, tone="accent")
-        self.refresh()
 
     def history(self) -> tuple[HistoryEntry, ...]:
         return self.link.known.history or ()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from depin_desktop.api.models import Inventory, StorageStatus
-from depin_desktop.app.fonts import font
 from depin_desktop.app.presenters import storage as say
 from depin_desktop.app.widgets.amount import SizeSlider
 from depin_desktop.app.widgets.buttons import Button
 from depin_desktop.app.widgets.card import Card
+from depin_desktop.app.widgets.fields import Field, PathRow
 from depin_desktop.app.widgets.text import Text
 from depin_desktop.app.words import tr
 from depin_desktop.core.units import format_size
@@ -43,6 +42,20 @@ class Dialog(QDialog):
         self.buttons.addStretch(1)
         outer.addLayout(self.buttons)
 
+    def event(self, event: QEvent) -> bool:
+        handled = super().event(event)
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Show):
+            self._fit()
+        return handled
+
+    def _fit(self) -> None:
+        """Takes the height that its texts need at this width, whenever they have changed."""
+        layout = self.layout()
+        if layout is not None:
+            layout.activate()
+            tall = layout.totalHeightForWidth(self.width()) if layout.hasHeightForWidth() else self.sizeHint().height()
+            self.setFixedHeight(tall)
+
     def add_button(self, text: str, kind: str = "plain") -> Button:
         button = Button(text, kind)
         self.buttons.addWidget(button)
@@ -52,6 +65,19 @@ class Dialog(QDialog):
         button = self.add_button(text)
         button.clicked.connect(self.reject)
         return button
+
+    def add_answers(self, yes: str, act: Callable[[], None]) -> Button:
+        """Adds a way out and the filled button that Enter presses, which is returned."""
+        self.add_close(tr("Cancel"))
+        button = self.add_button(yes, "filled")
+        button.setDefault(True)
+        button.clicked.connect(act)
+        return button
+
+    def explain(self, *sentences: str, role: str = "secondary", tone: str = "muted") -> None:
+        """Adds paragraphs."""
+        for sentence in sentences:
+            self.column.addWidget(Text(sentence, role, tone, wrap=True))
 
 
 class ShareDialog(Dialog):
@@ -63,27 +89,10 @@ class ShareDialog(Dialog):
         super().__init__(parent, tr("Share a folder"))
         self._inventory, self._storage = inventory, storage
         self._for = ""
-        self.column.addWidget(
-            Text(
-                tr(
-                    "Customers’ data, already encrypted, fills it up to the size you choose. Your "
-                    "own files stay untouched."
-                ),
-                "secondary",
-                "muted",
-                wrap=True,
-            )
+        self.explain(
+            tr("Customers’ data, already encrypted, fills it up to the size you choose. Your own files stay untouched.")
         )
-        self.path = QLineEdit()
-        self.path.setFont(font("body"))
-        self.path.setAccessibleName(tr("Folder"))
-        self.path.setPlaceholderText(tr("Folder"))
-        self.browse = Button(tr("Browse…"))
-        self.browse.clicked.connect(self._browse)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(self.path, 1)
-        row.addWidget(self.browse)
+        self.path = Field(tr("Folder"))
         self.disk = Text("", "secondary", "muted", wrap=True)
         self.sizes = SizeSlider(tr("Size to share"))
         self.kept = Text("", "caption", "faint")
@@ -92,22 +101,13 @@ class ShareDialog(Dialog):
         card.body.addWidget(Text(tr("Size to share"), "secondary", "muted"))
         card.body.addWidget(self.sizes)
         card.body.addWidget(self.kept)
-        self.column.addLayout(row)
+        self.column.addLayout(PathRow(self.path, tr("Choose a folder"), folder=True))
         self.column.addWidget(self.disk)
         self.column.addWidget(self.problem)
         self.column.addWidget(card)
-        self.column.addWidget(
-            Text(
-                tr("The price is the network’s suggestion; `depin share storage --price` sets another."),
-                "caption",
-                "faint",
-                wrap=True,
-            )
-        )
-        self.add_close(tr("Cancel"))
-        self.accept_button = self.add_button(tr("Share"), "filled")
-        self.accept_button.setDefault(True)
-        self.accept_button.clicked.connect(self._accept)
+        price = tr("The price is the network’s suggestion; `depin share storage --price` sets another.")
+        self.explain(price, role="caption", tone="faint")
+        self.accept_button = self.add_answers(tr("Share"), self._accept)
         self.path.textChanged.connect(self._judge)
         self.sizes.moved.connect(self._tell_kept)
         self._judge()
@@ -140,14 +140,6 @@ class ShareDialog(Dialog):
         left = disk.free_bytes - self.sizes.value if disk else 0
         self.kept.say(tr("{size} stay free for you", size=format_size(max(0, left))) if disk else "")
 
-    def _browse(self) -> None:
-        picker = QFileDialog(self, tr("Choose a folder"), self.path.text() or os.path.expanduser("~"))
-        picker.setFileMode(QFileDialog.FileMode.Directory)
-        picker.setOption(QFileDialog.Option.ShowDirsOnly)
-        picker.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        picker.fileSelected.connect(lambda chosen: self.path.setText(os.path.normpath(chosen)))
-        picker.open()
-
     def _accept(self) -> None:
         if self.accept_button.isEnabled():
             self.shared.emit(self.path.text().strip(), self.sizes.value)
@@ -161,8 +153,7 @@ class ConfirmDialog(Dialog):
 
     def __init__(self, parent: QWidget, title: str, sentences: Sequence[str], yes: str, no: str) -> None:
         super().__init__(parent, title)
-        for sentence in sentences:
-            self.column.addWidget(Text(sentence, "body", "muted", wrap=True))
+        self.explain(*sentences, role="body")
         self.no = self.add_close(no)
         self.no.setDefault(True)
         self.yes = self.add_button(yes, "danger")

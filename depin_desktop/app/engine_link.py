@@ -29,7 +29,7 @@ from depin_desktop.api.models import (
     ShareStorage,
     StorageStatus,
 )
-from depin_desktop.api.wallet import HistoryEntry, WalletStatus
+from depin_desktop.api.wallet import HistoryEntry, Look, LookAt, WalletStatus
 from depin_desktop.app.backoff import Backoff
 from depin_desktop.app.engine_process import EngineProcess
 from depin_desktop.app.known import Known, Link, Phase, with_load
@@ -289,6 +289,10 @@ class EngineLink(QObject):
     async def set_sharing(self, on: bool) -> None:
         """The one switch."""
         self._hear(status=await self._live_client().set_sharing(on))
+
+    async def look(self, ask: LookAt) -> Look:
+        """What a step of the owner's would do and cost; it changes nothing."""
+        return await self._live_client().look(ask)
 
     async def ask(self, field: str, request: Callable[[EngineClient], Awaitable[BaseModel]]) -> None:
         """Sends a request whose answer is the new value of Known's `field`."""

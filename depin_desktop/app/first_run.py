@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from depin_desktop.app.cli_process import depin
-from depin_desktop.app.fonts import font
 from depin_desktop.app.loop import Jobs
 from depin_desktop.app.presenters.first_run import judge
 from depin_desktop.app.theme import colour
 from depin_desktop.app.widgets.buttons import Button
 from depin_desktop.app.widgets.card import Card
+from depin_desktop.app.widgets.fields import Field, PasswordField, PathRow
 from depin_desktop.app.widgets.text import Text
 from depin_desktop.app.words import tr
 from depin_desktop.core.errors import UserFacingError
@@ -54,20 +52,15 @@ class FirstRun(QWidget):
         self.setWindowTitle(tr("Welcome to DePIN Desktop"))
         self.resize(QSize(900, 700))
         self.setMinimumSize(QSize(620, 640))
-        self.network = QLineEdit(network_file)
-        self.password, self.again = QLineEdit(), QLineEdit()
-        for field, name in (
-            (self.network, tr("Network file")),
-            (self.password, tr("Password")),
-            (self.again, tr("Password, again")),
-        ):
-            field.setFont(font("body"))
-            field.setAccessibleName(name)
+        self.network = Field(tr("Network file"))
+        self.network.setText(network_file)
+        self.network_row = PathRow(
+            self.network, tr("Choose a network file"), files=tr("Network files (*.json);;All files (*)")
+        )
+        self.password, self.again = PasswordField(tr("Password")), PasswordField(tr("Password, again"))
+        for field in (self.network, self.password, self.again):
+            field.setPlaceholderText("")  # their names stand above them
             field.textChanged.connect(self._judge)
-        for field in (self.password, self.again):
-            field.setEchoMode(QLineEdit.EchoMode.Password)
-        self.browse = Button(tr("Choose…"))
-        self.browse.clicked.connect(self._browse)
         self.meter = _Meter()
         self.strength = Text("", "caption", "muted")
         self.match = Text("", "caption", "fault")
@@ -98,11 +91,7 @@ class FirstRun(QWidget):
         )
         card.body.addSpacing(8)
         card.body.addWidget(Text(tr("Network file"), "strong"))
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(self.network, 1)
-        row.addWidget(self.browse)
-        card.body.addLayout(row)
+        card.body.addLayout(self.network_row)
         card.body.addWidget(
             Text(tr("From whoever runs your network, or from `depin localnet up`."), "caption", "faint", wrap=True)
         )
@@ -142,21 +131,13 @@ class FirstRun(QWidget):
             self.meter.update()
         self.go.setEnabled(form.can_go)
 
-    def _browse(self) -> None:
-        picker = QFileDialog(self, tr("Choose a network file"), os.path.dirname(self.network.text()))
-        picker.setFileMode(QFileDialog.FileMode.ExistingFile)
-        picker.setNameFilter(tr("Network files (*.json);;All files (*)"))
-        picker.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        picker.fileSelected.connect(lambda path: self.network.setText(os.path.normpath(path)))
-        picker.open()
-
     def _go(self) -> None:
         if self.go.isEnabled():
             self._busy(True)
             self.jobs.spawn("make the wallet", self._make(self.network.text().strip(), self.password.text()))
 
     def _busy(self, busy: bool) -> None:
-        for widget in (self.network, self.password, self.again, self.browse):
+        for widget in (self.network, self.password, self.again, self.network_row.browse):
             widget.setEnabled(not busy)
         self.go.setText(tr("Making your wallet…") if busy else tr("Make my wallet"))
         self.problem.hide()

@@ -37,7 +37,9 @@ class Jobs:
 
     def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Runs `work`; what a person can act on is handed to `on_problem`, anything else is logged."""
-        return self._tasks.spawn(name, self._guarded(work))
+        task = self._tasks.spawn(name, self._guarded(work))
+        task.add_done_callback(lambda _: work.close())  # nobody has begun it where the end came first
+        return task
 
     async def _guarded(self, work: Coroutine[Any, Any, Any]) -> None:
         try:

@@ -115,6 +115,13 @@ def exact_amount(base_units: int, symbol: str) -> str:
     return f"{sign}{whole}.{part:018d}".rstrip("0").rstrip(".") + (f" {symbol}" if symbol else "")
 
 
+def whole_amount(base_units: int, symbol: str) -> str:
+    """Every digit of an amount that is not negative, as it is read: "1 284.92 DPN"."""
+    whole, part = divmod(base_units, 10**18)
+    digits = f"{part:018d}".rstrip("0").ljust(2, "0")
+    return f"{whole:,}.{digits} {symbol}".replace(",", "\u2009")
+
+
 def signed_amount(base_units: int) -> str:
     """An amount with its sign, as in a ledger: "+0.31", "−2.00" (a true minus)."""
     if base_units < 0:

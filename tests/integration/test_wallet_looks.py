@@ -153,7 +153,7 @@ async def test_what_the_chain_takes_up_and_refuses_says_that_it_cost_its_fee(
     try:
         taking = asyncio.ensure_future(owner.take(step, taken_off.set_result))
         transaction = await asyncio.wait_for(taken_off, 20)
-        await _outrun(chain, spender)
+        await outrun(chain, spender)
         await chain.rpc.request("evm_mine")
     finally:
         await chain.rpc.request("evm_setAutomine", True)
@@ -165,7 +165,7 @@ async def test_what_the_chain_takes_up_and_refuses_says_that_it_cost_its_fee(
     assert await chain.gas_balance(owner.address) < coin
 
 
-async def _outrun(chain: Chain, spender) -> None:  # type: ignore[no-untyped-def]
+async def outrun(chain: Chain, spender) -> None:  # type: ignore[no-untyped-def]
     """Sends the whole budget away with a bid that comes first in the block."""
     held = await chain.token.balance_of(spender.address)
     call = chain.token.transfer(Account.create().address, held)

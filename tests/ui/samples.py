@@ -25,7 +25,7 @@ from depin_desktop.api.models import (
     SharedFolder,
     StorageStatus,
 )
-from depin_desktop.api.wallet import HistoryEntry, Look, LookAt, StepKind, WalletStatus
+from depin_desktop.api.wallet import HistoryEntry, Look, LookAt, StepKind, Thaw, WalletStatus
 from depin_desktop.api.week import parse_spans
 from depin_desktop.app.known import Known, Link, Phase
 
@@ -239,6 +239,13 @@ def wallet(**changes: object) -> WalletStatus:
     return WalletStatus(**(base | changes))  # type: ignore[arg-type]
 
 
+def thawing(*tokens: float) -> tuple[Thaw, ...]:
+    """Releases of stake: the first has thawed, each later one is ten days on."""
+    return tuple(
+        Thaw(amount=_tokens(amount), ends=NOW - 3600 + number * 10 * 86_400) for number, amount in enumerate(tokens)
+    )
+
+
 def look(request: LookAt, **changes: object) -> Look:
     """What the engine says of a step."""
     base: dict[str, object] = {
@@ -419,7 +426,14 @@ def long_names() -> Known:
                 for n in range(4)
             ),
         ),
-        wallet=wallet(balance=_tokens(98_765_432.1), operator_gas=_tokens(0.0003), backed_up=True),
+        wallet=wallet(
+            balance=_tokens(98_765_432.1),
+            stake=_tokens(12_345_678.9),
+            thawing=thawing(1_234_567.89, 2_345_678.91),
+            payout=CUSTOMERS[2],
+            operator_gas=_tokens(0.0003),
+            backed_up=True,
+        ),
         inventory=inventory(
             disks=many,
             cpu=Cpu(name="Intel(R) Xeon(R) Platinum 8592+ with a very long marketing name", cores=64, threads=128),

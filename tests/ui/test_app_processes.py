@@ -13,13 +13,12 @@ from typing import Any
 import psutil
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from depin_desktop.api.client import EngineClient, EngineUnreachable
 from depin_desktop.api.endpoint import Endpoint
 from depin_desktop.app.backup import HIDDEN, BackupDialog
-from depin_desktop.app.budget import BudgetDialog
 from depin_desktop.app.cli_process import depin
 from depin_desktop.app.engine_link import EngineLink
 from depin_desktop.app.engine_process import EngineProcess
@@ -30,8 +29,7 @@ from depin_desktop.app.theme import Theme
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.home import Home
 from depin_desktop.core.tasks import Tasks
-
-from . import samples
+from depin_desktop.wallet.vault import Vault
 
 ENGINE = """
 import asyncio, sys
@@ -143,8 +141,14 @@ async def test_a_first_run_makes_the_wallet_and_a_backup_shows_its_words(
     assert {label.text() for label in dialog._labels} == {HIDDEN}
     qtbot.mouseClick(dialog.next, Qt.MouseButton.LeftButton)
     assert len([label.text() for label in dialog._labels if label.text().isalpha()]) == 12
-    dialog.reject()
-    assert {label.text() for label in dialog._labels} == {""}
+    assert not Vault.load(home.vault).backed_up
+    left: list[str] = []
+    dialog.finished.connect(lambda: left.extend({label.text() for label in dialog._labels}))
+    closed = future_of(dialog.finished)
+    qtbot.mouseClick(dialog.next, Qt.MouseButton.LeftButton)  # they are on paper
+    await asyncio.wait_for(closed, 60)
+    assert left == [""]
+    assert Vault.load(home.vault).backed_up
     assert problems == []
     await jobs.close()
 
@@ -205,25 +209,3 @@ async def test_the_app_leaves_an_engine_running_or_takes_it_along_as_told(make_h
     app.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(app.wait(), 30) == 0
     assert not engine.is_running()
-
-
-async def test_a_budget_that_cannot_be_signed_says_why_and_can_be_tried_again(
-    home: Home, theme: Theme, qtbot: QtBot
-) -> None:
-    """In a home without network and wallet the real command refuses, in its own words."""
-    jobs = Jobs(lambda problem: pytest.fail(str(problem)))
-    parent = QWidget()
-    dialog = BudgetDialog(parent, home, jobs, samples.wallet(), "DPN")
-    dialog.open()
-    dialog.amount.setText("30")
-    assert not dialog.accept_button.isEnabled(), "a password is missing"
-    dialog.password.setText("secret")
-    refused = future_of(dialog.refused)
-    qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
-    assert dialog.password.text() == "", "it is not kept"
-    assert "network.json" in await asyncio.wait_for(refused, 30)
-    assert dialog.problem.isVisible()
-    assert dialog.isVisible()
-    dialog.reject()
-    await jobs.close()
-    parent.deleteLater()

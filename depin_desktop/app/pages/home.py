@@ -38,7 +38,7 @@ class HomePage(Page):
         self.machine = MachineCard()
         self.activity = ActivityCard()
         self.backup = Banner()
-        self.backup.pressed.connect(lambda _: actions.back_up())
+        self.backup.pressed.connect(lambda _: actions.wallet.back_up())
         self.advice = [Banner() for _ in range(MAX_ADVICE)]
         self._lay_out()
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QBoxLayout, QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QStackedWidget, QVBoxLayout
+from PySide6.QtWidgets import (
+    QBoxLayout,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from depin_desktop.api.wallet import HistoryEntry
 from depin_desktop.app.fonts import font
 from depin_desktop.app.known import Known
 from depin_desktop.app.pages.base import GAP, Actions, Page, PageHead
 from depin_desktop.app.presenters import home as say_home
+from depin_desktop.app.presenters import thaws
 from depin_desktop.app.presenters import wallet as say
 from depin_desktop.app.widgets.banner import Banner, EmptyState
 from depin_desktop.app.widgets.buttons import Button
@@ -18,11 +30,10 @@ from depin_desktop.app.widgets.figure import Figure, Labelled
 from depin_desktop.app.widgets.qr import QrCode
 from depin_desktop.app.widgets.table import Rows, Table
 from depin_desktop.app.widgets.text import Text
-from depin_desktop.app.words import grouped_address, tr
+from depin_desktop.app.words import Words, grouped_address, tr
 
 WIDE_PX = 760
 MOST_ROWS = 4
-BUDGET = 1  # the place of the spending budget among the keys' amounts
 
 
 class WalletPage(Page):
@@ -30,9 +41,14 @@ class WalletPage(Page):
 
     def __init__(self, actions: Actions) -> None:
         super().__init__(tr("Wallet"), actions)
+        actions.wallet.warm_up()
         self.head = PageHead(tr("Wallet"), facts_below=False)
+        self.send = Button(tr("Send…"), "filled")
+        self.send.clicked.connect(actions.wallet.send)
+        self.head.right.addWidget(self.send)
         self.backup = Banner(wide=True)
-        self.backup.pressed.connect(lambda _: actions.back_up())
+        self.backup.pressed.connect(lambda _: actions.wallet.back_up())
+        self.errand = Banner()
         self.money = MoneyCard(actions)
         self.receive = ReceiveCard(actions)
         self.history = HistoryCard(actions)
@@ -42,6 +58,7 @@ class WalletPage(Page):
         self._top.addWidget(self.receive)
         self.column.addWidget(self.head)
         self.column.addWidget(self.backup)
+        self.column.addWidget(self.errand)
         self.column.addLayout(self._top)
         self.column.addWidget(self.history, 1)
 
@@ -60,21 +77,35 @@ class WalletPage(Page):
             self.backup.say(
                 backup.headline, backup.sentence, backup.tone, backup.action, backup.action_label, kind="filled"
             )
-        self.receive.copy.set_kind("plain" if backup is not None else "filled")  # one filled button a view
+        self.send.set_kind("plain" if backup is not None else "filled")  # one filled button a view
+        errand = self.controller.wallet.under_way
+        self.errand.setVisible(errand is not None)
+        if errand is not None:
+            self.errand.say("", errand.text, "info")
+            self.errand.setToolTip(errand.tip)
+        wishes = say.wishes(known, now, busy=errand is not None)
+        self.send.setEnabled(wishes.send)
+        self.send.setToolTip("" if wishes.send else wishes.tip)
         self.money.show_money(view)
-        self.money.budget.setEnabled(view.known and known.link.live)
+        self.money.show_thawing(thaws.thawing_words(known.wallet, known.symbol, now))
+        self.money.show_wishes(wishes)
         self.receive.show_address(known.wallet.owner if known.wallet else "")
+        self.receive.show_payout(say.payout(known), wishes)
         self.history.show_history(known, now)
         self.show_away(known.wallet is not None and not known.link.live)
 
 
 class MoneyCard(Card):
-    """Balance large; what is on its way; what the keys of this machine hold."""
+    """Balance large; what is on its way; what the keys of this machine hold, and what can be done about that."""
 
     def __init__(self, actions: Actions) -> None:
         super().__init__(spacing=12)
-        self.budget = Button(tr("Change…"), "link", name=tr("Change the spending budget"))
-        self.budget.clicked.connect(actions.set_budget)
+        wallet = actions.wallet
+        self.stake = _link(tr("Add…"), tr("Add to the stake"), wallet.stake)
+        self.release = _link(tr("Release…"), tr("Release stake"), wallet.release)
+        self.budget = _link(tr("Change…"), tr("Change the spending budget"), wallet.set_budget)
+        self.top_up = _link(tr("Top up…"), tr("Send gas to the operator"), wallet.top_up)
+        self.withdraw = _link(tr("Take out…"), tr("Take out released stake"), wallet.withdraw)
         self.balance = Figure("number", "body")
         top = QVBoxLayout()
         top.setSpacing(0)
@@ -84,19 +115,28 @@ class MoneyCard(Card):
         names = (tr("Stake"), tr("Spending budget"), tr("Gas, operator"), tr("Gas, yours"))
         self.keys = [Labelled(name, role="heading") for name in names]
         self.body.addLayout(top)
-        for labels in (self.row, self.keys):
-            grid = QGridLayout()
-            grid.setHorizontalSpacing(GAP)
-            grid.setVerticalSpacing(2)
-            for index, label in enumerate(labels):
-                grid.addWidget(label, 0, index)
-                grid.setColumnStretch(index, 1)
-            if labels is self.keys:
-                grid.addWidget(self.budget, 1, BUDGET, Qt.AlignmentFlag.AlignLeft)
-            if labels is self.keys:
-                self.body.addStretch(1)
-                self.body.addWidget(Rule())
-            self.body.addLayout(grid)
+        self.body.addLayout(_figures(self.row))
+        self.body.addStretch(1)
+        self.body.addWidget(Rule())
+        keys = _figures(self.keys)
+        for index, links in enumerate(((self.stake, self.release), (self.budget,), (self.top_up,))):
+            row = QHBoxLayout()
+            row.setSpacing(14)
+            for link in links:
+                row.addWidget(link)
+            row.addStretch(1)
+            keys.addLayout(row, 1, index)
+        self.body.addLayout(keys)
+        self.thawing = Text("", "secondary", "muted", elide=Qt.TextElideMode.ElideRight)
+        self._thaws = QWidget()
+        thaws = QHBoxLayout(self._thaws)
+        thaws.setContentsMargins(0, 0, 0, 0)
+        thaws.setSpacing(14)
+        thaws.addWidget(self.thawing)
+        thaws.addWidget(self.withdraw)
+        thaws.addStretch(1)
+        self._thaws.hide()
+        self.body.addWidget(self._thaws)
 
     def show_money(self, view: say.Money) -> None:
         self.balance.say(view.balance.value, view.balance.unit, tip=view.balance.tip)
@@ -109,6 +149,41 @@ class MoneyCard(Card):
                 else:
                     label.figure.say("–")
 
+    def show_thawing(self, words: Words) -> None:
+        """What of the stake is being released; nothing where nothing is."""
+        self._thaws.setVisible(bool(words.text))
+        self.thawing.say(words.text, words.tone, words.tip)
+
+    def show_wishes(self, wishes: say.Wishes) -> None:
+        """Which links may be followed."""
+        for link, may in (
+            (self.stake, wishes.stake),
+            (self.release, wishes.release),
+            (self.budget, wishes.send),
+            (self.top_up, wishes.send),
+            (self.withdraw, wishes.withdraw),
+        ):
+            link.setEnabled(may)
+            link.setToolTip("" if may else wishes.tip)
+        self.withdraw.setVisible(wishes.withdraw)
+
+
+def _link(text: str, name: str, act: Callable[[], None]) -> Button:
+    link = Button(text, "link", name=name)
+    link.clicked.connect(act)
+    return link
+
+
+def _figures(labels: Sequence[Labelled]) -> QGridLayout:
+    """Figures in columns of equal width."""
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(GAP)
+    grid.setVerticalSpacing(2)
+    for index, label in enumerate(labels):
+        grid.addWidget(label, 0, index)
+        grid.setColumnStretch(index, 1)
+    return grid
+
 
 class ReceiveCard(Card):
     """The owner's address: as a picture to scan, in groups to compare, and on the clipboard."""
@@ -118,7 +193,7 @@ class ReceiveCard(Card):
         self._actions, self._address = actions, ""
         self.qr = QrCode()
         self.groups = [Text("", "code") for _ in range(10)]
-        self.copy = Button(tr("Copy"), "filled", icon="copy", name=tr("Copy the address"))
+        self.copy = Button(tr("Copy"), icon="copy", name=tr("Copy the address"))
         self.copy.clicked.connect(lambda: self._actions.copy(self._address, tr("Address")))
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
@@ -137,9 +212,22 @@ class ReceiveCard(Card):
         row.setSpacing(16)
         row.addWidget(self.qr, 0, Qt.AlignmentFlag.AlignTop)
         row.addLayout(right, 1)
+        self.payout = Text("", "secondary", "muted", elide=Qt.TextElideMode.ElideRight)
+        self.change = _link(tr("Change…"), tr("Change where earnings go"), actions.wallet.set_payout)
+        below = QHBoxLayout()
+        below.setSpacing(14)
+        below.addWidget(self.payout, 1)
+        below.addWidget(self.change)
         self.body.addWidget(CardHead(tr("Receive")))
         self.body.addLayout(row)
         self.body.addStretch(1)
+        self.body.addLayout(below)
+
+    def show_payout(self, words: Words, wishes: say.Wishes) -> None:
+        """Where earnings go, and whether that may be changed now."""
+        self.payout.say(words.text, words.tone, words.tip)
+        self.change.setEnabled(wishes.payout)
+        self.change.setToolTip("" if wishes.payout else wishes.tip)
 
     def show_address(self, address: str) -> None:
         if address == self._address and self.groups[0].text():

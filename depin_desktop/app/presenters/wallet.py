@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from depin_desktop.api.wallet import HistoryEntry, WalletStatus
 from depin_desktop.app.known import Known
+from depin_desktop.app.presenters.thaws import thawed
 from depin_desktop.app.words import Words, age, exact_amount, full_time, short_address, signed_amount, tr, when
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.units import format_tokens, parse_tokens
@@ -65,6 +66,39 @@ def money(known: Known, now: float) -> Money:
         ),
         _as_of(wallet, now),
     )
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Which steps may be begun; `tip` says why none may."""
+
+    send: bool
+    stake: bool
+    release: bool
+    withdraw: bool
+    payout: bool
+    tip: str = ""
+
+
+def wishes(known: Known, now: float, *, busy: bool) -> Wishes:
+    """What the owner may ask for: one step at a time, and only while the engine can look at it."""
+    wallet, live = known.wallet, known.link.live
+    if wallet is None or not live or busy:
+        tip = tr("One step at a time: the last is still on its way.") if busy else tr("The engine is away.")
+        return Wishes(False, False, False, False, False, tip)
+    provides = wallet.registered
+    tip = "" if provides else tr("This wallet is not registered as a provider.")
+    return Wishes(True, provides, provides and wallet.free_stake > 0, thawed(wallet, now) > 0, provides, tip)
+
+
+def payout(known: Known) -> Words:
+    """Where earnings go; empty while that is not known."""
+    wallet = known.wallet
+    if wallet is None:
+        return Words("")
+    if wallet.payout == wallet.owner:
+        return Words(tr("Earnings come to this wallet."), "muted", wallet.payout)
+    return Words(tr("Earnings go to {address}.", address=short_address(wallet.payout)), "text", wallet.payout)
 
 
 def _gas(name: str, wei: int, explanation: str) -> Amount:
