@@ -38,8 +38,8 @@ class StepDialog(Dialog):
 
     What there is to say of an address and of an amount stands in `about` and `left`, wherever the subclass puts them.
 
-    Signals: `agreed(Order, password)`, after which `follow` is to be called; `copy_wanted(text)`; `turned()` when another
-    sheet, or a problem, has come to the front.
+    Signals: `agreed(Order, password)`, after which `follow` is to be called; `copy_wanted(text)`; `turned()` when
+    another sheet, or a problem, has come to the front.
 
     Args:
         asking: has the engine look at a step.

@@ -253,7 +253,6 @@ def _too_much(held: str, where: str) -> UserFacingError:
 
 def _duration(seconds: int) -> str:
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length:
-            count = round(seconds / length)
-            return f"{count} {unit}{'s' if count > 1 else ''}"
+        if seconds >= 2 * length:
+            return f"{round(seconds / length)} {unit}s"
     return f"{seconds} seconds"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QEnterEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -251,3 +251,15 @@ def test_toasts_stack_are_bounded_and_faults_stay(qtbot: QtBot) -> None:
     assert not any(toast._timer.isActive() for toast in toasts.shown)
     toasts.dismiss_all()
     assert toasts.shown == []
+
+
+def test_a_toast_waits_only_for_a_pointer_that_is_really_on_it(qtbot: QtBot) -> None:
+    window = shown(qtbot, QWidget(), 900, 600)
+    qtbot.mouseMove(window, QPoint(200, 20))  # where a toast would be that nobody has placed yet
+    toast = Toasts(window).say("Done.")
+    QApplication.processEvents()
+    assert toast._timer.isActive()
+    QApplication.sendEvent(toast, QEnterEvent(QPointF(5, 5), QPointF(5, 5), QPointF(5, 5)))
+    assert not toast._timer.isActive(), "somebody reads it"
+    QApplication.sendEvent(toast, QEvent(QEvent.Type.Leave))
+    assert toast._timer.isActive()

@@ -151,16 +151,24 @@ class Toast(Card):
         self.message = message
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
+        self._timer.setInterval(TOAST_MS)
         self._timer.timeout.connect(self.dismiss)
-        if tone != "fault":  # a fault stays until somebody has read it
-            self._timer.start(TOAST_MS)
+        self._stays = tone == "fault"  # until somebody has read it
+        self._run_out()
+
+    def _run_out(self) -> None:
+        if not self._stays:
+            self._timer.start()
 
     def dismiss(self) -> None:
         self._timer.stop()
         self.gone.emit(self)
 
     def enterEvent(self, event: QEnterEvent) -> None:
-        self._timer.stop()
+        self._timer.stop()  # somebody reads it
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._run_out()
 
 
 class Toasts(QObject):
@@ -194,6 +202,7 @@ class Toasts(QObject):
         self.shown.append(toast)
         while len(self.shown) > MAX_TOASTS:
             self.shown[0].dismiss()
+        self._place()  # first: where it is shown is where the pointer may be on it
         toast.show()
         self._place()
         self.said.emit(toast)
