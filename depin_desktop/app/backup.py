@@ -111,6 +111,7 @@ class BackupDialog(Dialog):
         self.card.show()
         self.next.setText(tr("Reveal"))
         self.next.setEnabled(True)
+        self.next.setFocus()
 
     def _reveal(self) -> None:
         for label, word in zip(self._labels, self._words, strict=True):

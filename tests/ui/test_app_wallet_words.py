@@ -9,7 +9,7 @@ from depin_desktop.app.orders import Done, Order, Stage
 from depin_desktop.app.presenters import step_forms as forms
 from depin_desktop.app.presenters import step_reviews as reviews
 from depin_desktop.app.presenters import thaws
-from depin_desktop.app.presenters.wallet import payout, wishes
+from depin_desktop.app.presenters.wallet import Amount, money, payout, wishes
 from depin_desktop.app.words import clock, date, full_time, whole_amount
 
 from . import samples
@@ -271,6 +271,17 @@ def test_what_may_be_begun_follows_from_the_state() -> None:
     assert (customer.send, customer.stake, customer.payout) == (True, False, False)
     assert "not registered" in customer.tip
     assert not wishes(samples.live(wallet=wallet(stake=0)), NOW, busy=False).release
+
+
+def test_a_stake_that_is_too_small_once_it_is_released_is_marked() -> None:
+    def stake(**changes: object) -> Amount:
+        return money(samples.live(wallet=wallet(**changes)), NOW).keys[0]
+
+    assert stake(thawing=samples.thawing(50)).tone == "text"
+    low = stake(thawing=samples.thawing(50, 1))
+    assert low.tone == "warning"
+    assert "customers do not choose" in low.tip
+    assert stake(stake=0, registered=False).tone == "text"
 
 
 def test_whole_amounts_show_every_digit_and_at_least_two() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from depin_desktop.api.wallet import HistoryEntry, WalletStatus
@@ -59,7 +59,10 @@ def money(known: Known, now: float) -> Money:
             amount(tr("Earned in total"), wallet.earned_total, tr("Paid out and pending together.")),
         ),
         (
-            amount(tr("Stake"), wallet.stake, tr("Held by the registry as your promise to keep what you store.")),
+            _stake(
+                amount(tr("Stake"), wallet.stake, tr("Held by the registry as your promise to keep what you store.")),
+                wallet,
+            ),
             amount(tr("Spending budget"), wallet.spending_balance, tr("What this machine may spend as a customer.")),
             _gas(tr("Gas, operator"), wallet.operator_gas, tr("Pays the fees of proofs and claims.")),
             _gas(tr("Gas, yours"), wallet.owner_gas, tr("Pays the fees when you move money or stake.")),
@@ -107,6 +110,15 @@ def _gas(name: str, wei: int, explanation: str) -> Amount:
     if low:
         tip += "\n" + tr("Low: send some {coin} to this address soon.", coin=COIN)
     return Amount(name, format_tokens(wei), COIN, tip, "warning" if low else "text")
+
+
+def _stake(stake: Amount, wallet: WalletStatus) -> Amount:
+    """The stake, marked where what is not being released is too little for customers."""
+    if not wallet.registered or wallet.free_stake >= wallet.least_stake:
+        return stake
+    least = format_tokens(wallet.least_stake)
+    tip = tr("Less than {least} of it stays: customers do not choose this node.", least=least)
+    return replace(stake, tone="warning", tip=f"{stake.tip}\n{tip}")
 
 
 def plain_tokens(base_units: int) -> str:
