@@ -39,7 +39,7 @@ class StepDialog(Dialog):
     What there is to say of an address and of an amount stands in `about` and `left`, wherever the subclass puts them.
 
     Signals: `agreed(Order, password)`, after which `follow` is to be called; `copy_wanted(text)`; `turned()` when
-    another sheet, or a problem, has come to the front.
+    another sheet or a problem has come to the front, or a look is not needed any more.
 
     Args:
         asking: has the engine look at a step.
@@ -156,6 +156,7 @@ class StepDialog(Dialog):
         self._checking = False
         if self.at is Sheet.FORM and self._form.ask != ask:  # it was changed meanwhile
             self._enable()
+            self.turned.emit()
             return
         self._look = look
         facts = say.review_facts(ask, look, self._wallet, self._known.symbol, time.time())

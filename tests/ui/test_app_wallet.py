@@ -248,7 +248,7 @@ async def test_what_is_changed_while_the_engine_looks_is_not_reviewed(
     dialog.amount.field.setText("6")
     await asked(engine)
     while dialog._checking:
-        await future_of(window._link.changed)
+        await future_of(dialog.turned)
     assert dialog.at is Sheet.FORM
     qtbot.mouseClick(dialog.go, CLICK)
     await turned(dialog, Sheet.REVIEW)

@@ -41,7 +41,8 @@ from tests.conftest import PASSWORD
 from tests.integration.homes import Node
 from tests.integration.test_wallet_looks import outrun
 
-from .test_app_link import until, whole
+from . import test_app_link
+from .test_app_link import whole
 
 TOKEN = 10**18
 CLICK = Qt.MouseButton.LeftButton
@@ -59,7 +60,7 @@ async def opened(home: Home, theme: Theme) -> AsyncIterator[MainWindow]:
         window = MainWindow(link, theme, Preferences(home))
         window.show()
         window.open_page("wallet")
-        await until(link, whole, ENDED_S)
+        await until(link, whole)
         try:
             yield window
         finally:
@@ -82,6 +83,11 @@ async def home(make_home: Any) -> Home:
 async def window(home: Home, theme: Theme) -> AsyncIterator[MainWindow]:
     async with opened(home, theme) as made:
         yield made
+
+
+async def until(link: EngineLink, reached: Callable[[Known], bool]) -> None:
+    """Patient: a whole network works for it."""
+    await test_app_link.until(link, reached, ENDED_S)
 
 
 def known(window: MainWindow) -> Known:
@@ -141,7 +147,7 @@ async def test_tokens_are_sent_and_come_into_the_history(
 
     transaction = await carried_out(dialog, qtbot)
     assert await chain.token.balance_of(friend) == 25 * TOKEN // 10
-    await until(window._link, lambda now: any(line.transaction == transaction for line in now.history or ()), ENDED_S)
+    await until(window._link, lambda now: any(line.transaction == transaction for line in now.history or ()))
     line = next(line for line in known(window).history or () if line.transaction == transaction)
     assert (line.kind, line.amount, line.counterparty) == ("transfer-out", -25 * TOKEN // 10, friend)
     await until(window._link, lambda now: now.wallet is not None and now.wallet.balance == before - 25 * TOKEN // 10)
@@ -182,7 +188,7 @@ async def test_stake_is_added_released_and_taken_out_when_it_has_thawed(
     qtbot.keyClicks(dialog.amount.field, "5")
     await carried_out(dialog, qtbot)
     (thaw,) = await chain.registry.thaws(owner)
-    await until(window._link, lambda now: now.wallet is not None and bool(now.wallet.thawing), ENDED_S)
+    await until(window._link, lambda now: now.wallet is not None and bool(now.wallet.thawing))
     page = window.page("wallet")
     assert isinstance(page, WalletPage)
     window.refresh()
@@ -191,7 +197,7 @@ async def test_stake_is_added_released_and_taken_out_when_it_has_thawed(
 
     held = await chain.token.balance_of(owner)
     await warp.to(thaw.ends + 1)  # mines a block, of which the engine tells
-    await until(window._link, lambda now: now.wallet is not None and thawed(now.wallet, now.wallet.as_of) > 0, ENDED_S)
+    await until(window._link, lambda now: now.wallet is not None and thawed(now.wallet, now.wallet.as_of) > 0)
     window.refresh()
     assert page.money.withdraw.isVisible()
     dialog = begin(window, "withdraw", WithdrawDialog)
@@ -210,7 +216,7 @@ async def test_a_budget_is_raised_and_taken_back_from_the_window(
         await carried_out(dialog, qtbot)
         wanted = int(float(amount) * 10) * TOKEN // 10
         assert await chain.token.balance_of(spender) == wanted
-        await until(window._link, lambda now, held=wanted: now.wallet.spending_balance == held, ENDED_S)  # type: ignore[misc]
+        await until(window._link, lambda now, held=wanted: now.wallet.spending_balance == held)  # type: ignore[misc]
     dialog = begin(window, "set_budget", BudgetDialog)
     assert dialog.amount.text() == "12.5"
     dialog.reject()
@@ -230,7 +236,7 @@ async def test_earnings_are_sent_elsewhere_and_home_again_while_the_engine_runs(
             dialog.to.setText(address)
         await carried_out(dialog, qtbot)
         assert (await chain.registry.provider(owner)).payout == address
-        await until(window._link, lambda now, payout=address: now.wallet.payout == payout, ENDED_S)  # type: ignore[misc]
+        await until(window._link, lambda now, payout=address: now.wallet.payout == payout)  # type: ignore[misc]
         window.refresh()
         assert page.receive.payout.text().startswith(told)
 
