@@ -34,6 +34,14 @@ TOKENS = 10_000 * BASE_UNITS_PER_TOKEN
 GAS = 10**18
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what tests measured (`record_property("measured", …)`), in whichever process they ran."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, what in report.user_properties:
+            if name == "measured":
+                terminalreporter.write_line(f"{report.nodeid}: {what}")
+
+
 @dataclass(frozen=True)
 class SharedNetwork:
     """The session's network."""

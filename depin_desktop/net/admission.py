@@ -11,7 +11,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 from typing import Generic, TypeVar
 
 HEAD_TIMEOUT_S = 15.0
@@ -38,14 +38,14 @@ class Limits:
     unproven_handshakes: int = 16  # from so many on, callers first prove that their address is theirs
 
 
-class Stage(Enum):
+class Stage(IntEnum):
     """What a stream has come to."""
 
-    OPENED = "nothing has been read of it yet"
-    ASKING = "part of a request's head has been read"
-    WAITING = "between two requests"
-    WORKING = "a whole head has been read, the answer has not ended"
-    STALLED = "the same, but its body does not come and its answer does not end"
+    OPENED = 0  # nothing has been read of it yet
+    ASKING = 1  # part of its first request's head has been read
+    WAITING = 2  # between two requests
+    WORKING = 3  # a whole head has been read, the answer has not ended
+    STALLED = 4  # the same, but its body does not come and its answer does not end
 
 
 _GIVES_WAY = tuple((pays, stage) for pays in (False, True) for stage in (Stage.ASKING, Stage.WAITING, Stage.STALLED))
@@ -73,8 +73,8 @@ class Crowd(Generic[T]):
         self._size += 1
 
     def discard(self, member: T, group: str) -> None:
-        members = self._groups.get(group, {})
-        if member in members:
+        members = self._groups.get(group)
+        if members is not None and member in members:
             del members[member]
             self._size -= 1
             if not members:
@@ -93,9 +93,8 @@ class Room(Generic[T]):
         self._places: dict[T, tuple[str, Stage]] = {}
         self._of_node: Counter[str] = Counter()
         self._payers: dict[str, None] = {}
-        self._crowds: dict[tuple[bool, Stage], Crowd[T]] = {
-            (pays, stage): Crowd() for pays in (False, True) for stage in Stage
-        }
+        # Those of nodes that have not paid, and of those that have, by stage.
+        self._crowds: tuple[list[Crowd[T]], list[Crowd[T]]] = ([Crowd() for _ in Stage], [Crowd() for _ in Stage])
 
     def __len__(self) -> int:
         return len(self._places)
@@ -119,7 +118,7 @@ class Room(Generic[T]):
             return False
         if self.pays(node_id):
             return True
-        asking = self._crowds[False, Stage.ASKING]
+        asking = self._crowds[False][Stage.ASKING]
         if len(asking) >= self._limits.half_open and asking.count(node_id) >= _share(self._limits.half_open, nodes):
             return False
         reserved = self._limits.streams // 2
@@ -129,14 +128,15 @@ class Room(Generic[T]):
         """Takes in a stream that was just opened; `to_leave` tells whether another one has to go for it."""
         self._places[stream] = (node_id, Stage.OPENED)
         self._of_node[node_id] += 1
-        self._crowd(node_id, Stage.OPENED).add(stream, node_id)
+        self._crowds[self.pays(node_id)][Stage.OPENED].add(stream, node_id)
 
     def move(self, stream: T, stage: Stage) -> None:
         """Notes what a stream has come to; one that is gone is let be."""
         if stream in self._places:
             node_id, before = self._places[stream]
-            self._crowd(node_id, before).discard(stream, node_id)
-            self._crowd(node_id, stage).add(stream, node_id)
+            crowds = self._crowds[node_id in self._payers]
+            crowds[before].discard(stream, node_id)
+            crowds[stage].add(stream, node_id)
             self._places[stream] = (node_id, stage)
 
     def remove(self, stream: T) -> None:
@@ -144,7 +144,7 @@ class Room(Generic[T]):
         if stream not in self._places:
             return
         node_id, stage = self._places.pop(stream)
-        self._crowd(node_id, stage).discard(stream, node_id)
+        self._crowds[self.pays(node_id)][stage].discard(stream, node_id)
         self._of_node[node_id] -= 1
         if not self._of_node[node_id]:
             del self._of_node[node_id]
@@ -163,13 +163,10 @@ class Room(Generic[T]):
 
     def _change_sides(self, node_id: str, *, pays: bool) -> None:
         for stage in Stage:
-            source, target = self._crowds[not pays, stage], self._crowds[pays, stage]
+            source, target = self._crowds[not pays][stage], self._crowds[pays][stage]
             for stream in source.of(node_id):
                 source.discard(stream, node_id)
                 target.add(stream, node_id)
-
-    def _crowd(self, node_id: str, stage: Stage) -> Crowd[T]:
-        return self._crowds[self.pays(node_id), stage]
 
     def to_leave(self, newcomer: str) -> T | None:
         """The stream that has to go, None while there is room for all; to be asked after each one that comes.
@@ -177,7 +174,7 @@ class Room(Generic[T]):
         What asks for nothing, waits or stalls gives way to every newcomer, that of payers last; what is being answered
         only to a payer, and only where its own node has not paid. When nothing gives way it is a newcomer that goes.
         """
-        asking = self._crowds[False, Stage.ASKING]
+        asking = self._crowds[False][Stage.ASKING]
         if len(asking) > self._limits.half_open:
             return asking.next_to_go()
         if len(self) <= self._limits.streams:
@@ -185,7 +182,7 @@ class Room(Generic[T]):
         order = [*_GIVES_WAY, (False, Stage.OPENED)]
         if self.pays(newcomer):
             order += [(False, Stage.WORKING), (True, Stage.OPENED)]
-        return next((crowd.next_to_go() for key in order if (crowd := self._crowds[key])), None)
+        return next((crowd.next_to_go() for pays, stage in order if (crowd := self._crowds[pays][stage])), None)
 
 
 def _share(room: int, nodes: int) -> int:

@@ -89,9 +89,9 @@ class Door(asyncio.Protocol):
     def begun(self, request: web.BaseRequest) -> None:
         """The server has begun to answer."""
         self._request, self._paid, self._received = request, False, 0
-        self._looked_at = self._loop.time()
         if self.stage is not Stage.WORKING:
             self._enter(Stage.WORKING)
+        self._looked_at = self.since
 
     def ended(self) -> None:
         """The answer has been written, or given up."""

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from depin_desktop.core.errors import UserFacingError
 from depin_desktop.core.tasks import Cycle, Tasks
-from depin_desktop.net import iroh_patch
+from depin_desktop.net import iroh_patch, iroh_release
 from depin_desktop.net.admission import Limits, Room
 from depin_desktop.net.callers import CODE_BUSY, Caller, Callers, Handshakes, Inbound
 from depin_desktop.net.http import ALPN, HttpServer, NodeConnector, make_session
@@ -94,6 +94,7 @@ class Peer:
             UserFacingError: the address is taken or not this machine's.
         """
         iroh_patch.apply()
+        iroh_release.apply()
         failure: Exception | None = None
         for preset, address in _ways_to_bind(relays, listen):
             options = iroh.EndpointOptions(

@@ -69,7 +69,7 @@ async def ended(stream: iroh.BiStream) -> bool:
 
 @dataclass
 class Flood:
-    """Nodes that begin requests without end, and where told to, begin another one for each that is ended.
+    """Nodes that begin requests without end, and once all have, where told to, another one for each that is ended.
 
     `begun` counts the requests, `open` those that neither were ended nor answered.
     """
@@ -86,6 +86,7 @@ class Flood:
     refused: int = 0  # connections that did not come about
     _endpoints: list[Stranger] = field(default_factory=list)
     _connections: list[iroh.Connection] = field(default_factory=list)
+    _spread: asyncio.Event = field(default_factory=asyncio.Event)
     _holding: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def spread(self) -> None:
@@ -109,6 +110,7 @@ class Flood:
                         await asyncio.gather(*(event.wait() for event in first))
 
         await asyncio.gather(*(attack() for _ in range(self.nodes)))
+        self._spread.set()
 
     async def _hold(self, connection: iroh.Connection, first: asyncio.Event) -> None:
         while connection.close_reason() is None:
@@ -123,6 +125,7 @@ class Flood:
             self.open -= 1
             if not self.again:
                 break
+            await self._spread.wait()
         first.set()
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""`dev.py test --deep`: the contracts' long tests, and slither in a virtual environment of its own.
+"""`dev.py test --deep`: the contracts' long tests, slither in a virtual environment of its own, and the flood.
 
 slither needs an older web3 than we do.
 """
@@ -27,6 +27,12 @@ def run_deep_contract_tests(family: Family) -> list[str]:
     if not run_slither(family):
         failed.append("slither")
     return failed
+
+
+def run_flood(family: Family) -> bool:
+    """Ten thousand half-open connections against an engine: by itself, since it takes all of the machine."""
+    flood = str(ROOT / "tests" / "integration" / "test_engine_flood.py")
+    return passes(family, "flood", [str(PYTHON), "-m", "pytest", flood], env=DEEP)
 
 
 def run_slither(family: Family) -> bool:

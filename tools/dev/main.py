@@ -26,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
     testing_ = commands.add_parser(
         "test", help="run every check and test; what follows goes to pytest, which then runs alone"
     )
-    testing_.add_argument("--deep", action="store_true", help="the contracts' long tests and slither too; half an hour")
+    testing_.add_argument(
+        "--deep", action="store_true", help="the contracts' long tests, slither and a flood too; half an hour"
+    )
     linting = commands.add_parser("lint", help="check formatting, style, layers and types")
     linting.add_argument("--fix", action="store_true", help="mend what can be mended by itself")
     commands.add_parser("bench", help="run the benchmarks; what follows goes to them")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tools.dev.checks import run_checks, run_contract_tests
 from tools.dev.contract_tools import ensure_contract_tools
-from tools.dev.deep import DEEP, run_deep_contract_tests
+from tools.dev.deep import DEEP, run_deep_contract_tests, run_flood
 from tools.dev.places import PYTHON, ROOT, STATE, shown
 from tools.dev.processes import Family
 from tools.dev.python_packages import ensure_python_packages, install_into, make_environment
@@ -39,6 +39,8 @@ def test(arguments: Sequence[str], *, deep: bool) -> int:
             failed.append("contracts")
         if deep:
             failed += run_deep_contract_tests(family)
+            if not run_flood(family):
+                failed.append("flood")
     if failed:
         say(f"FAILED so far: {', '.join(failed)} (see above); now the tests")
     else:
