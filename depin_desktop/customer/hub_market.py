@@ -18,18 +18,24 @@ TUNNEL_TIMEOUT_S = 5.0
 
 
 class HubMarket:
-    """Offers from the network's hub, sessions over a peer of this process's own."""
+    """Offers from the network's hub, sessions over a peer of this process's own.
 
-    def __init__(self, chain: Chain) -> None:
+    Args:
+        direct: let bulk transfers go over TLS where that is possible.
+    """
+
+    def __init__(self, chain: Chain, *, direct: bool = True) -> None:
         network = chain.network
         self._chain = chain
+        self._direct = direct
         self._hub = Hub(network.hub_urls, chain_id=network.chain_id, is_registered=self._is_registered)
         self._peer: Peer | None = None
 
     async def start(self) -> None:
         """Joins the hub and opens a peer under an identity that nobody keeps."""
         await self._hub.start()
-        self._peer = await Peer.bind(Identity.generate(), relays=self._chain.network.relays)
+        relays = self._chain.network.relays
+        self._peer = await Peer.bind(Identity.generate(), relays=relays, direct=self._direct)
 
     async def close(self) -> None:
         if self._peer is not None:
@@ -60,9 +66,9 @@ class HubMarket:
     async def wait_until(self, enough: Callable[[Mapping[str, NodeOffer]], bool], timeout_s: float) -> None:
         await self._hub.wait_for_offers(enough, timeout_s)
 
-    def session(self, offer: NodeOffer) -> aiohttp.ClientSession:
+    def session(self, offer: NodeOffer, *, bulk: bool = False) -> aiohttp.ClientSession:
         assert self._peer is not None, "start() comes first"
-        return self._peer.session(offer.node_id, offer.addresses, offer.relay_url)
+        return self._peer.session(offer.node_id, offer.addresses, offer.relay_url, bulk=bulk)
 
     async def tunnel(self, owner: str, *, port: int = 0) -> Tunnel:
         """A loopback port behind which that provider's HTTP is, for programs that pay by themselves.

@@ -25,8 +25,8 @@ class Market(Protocol):
     async def wait_until(self, enough: Callable[[Mapping[str, NodeOffer]], bool], timeout_s: float) -> None:
         """Returns when `enough` says so of the offers, or the time is over."""
 
-    def session(self, offer: NodeOffer) -> aiohttp.ClientSession:
-        """A session whose requests go to that provider; not to be closed by its user."""
+    def session(self, offer: NodeOffer, *, bulk: bool = False) -> aiohttp.ClientSession:
+        """A session whose requests go to that provider, large transfers with `bulk`; not to be closed by its user."""
 
 
 @dataclass(frozen=True)

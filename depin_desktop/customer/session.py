@@ -60,13 +60,20 @@ class Customer:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, home: Home, *, offline: bool = False, budget: Budget | None = None, checks: float = CHECKS
+        cls,
+        home: Home,
+        *,
+        offline: bool = False,
+        budget: Budget | None = None,
+        checks: float = CHECKS,
+        direct: bool = True,
     ) -> AsyncIterator[Customer]:
         """The customer of a home that has joined a network: pays from its spender's budget.
 
         Args:
             offline: only what needs no network: `files`.
             checks: the share of what computing costs that may go into checking answers; 0 checks none.
+            direct: let bulk transfers go over TLS where providers can be reached that way, else over QUIC only.
 
         Raises:
             UserFacingError: the home has not joined a network.
@@ -84,6 +91,7 @@ class Customer:
             offline=offline,
             budget=budget,
             checks=checks,
+            direct=direct,
         ) as customer:
             yield customer
 
@@ -100,6 +108,7 @@ class Customer:
         budget: Budget | None = None,
         market: Market | None = None,
         checks: float = CHECKS,
+        direct: bool = True,
     ) -> AsyncIterator[Customer]:
         """A customer on `network` who pays from `account` and keeps its rows in `folder`.
 
@@ -116,7 +125,7 @@ class Customer:
             catalogue = Catalogue(rows)
             await catalogue.open()
             connection = _Connection(
-                network, account, rows, catalogue, offline, budget or Budget(), market, checks, stack
+                network, account, rows, catalogue, offline, budget or Budget(), market, checks, direct, stack
             )
             yield cls(folder, catalogue, connection)
 
@@ -276,6 +285,7 @@ class _Connection:
         budget: Budget,
         market: Market | None,
         checks: float,
+        direct: bool,
         stack: AsyncExitStack,
     ) -> None:
         self._network = network
@@ -286,6 +296,7 @@ class _Connection:
         self._budget = budget
         self._market = market
         self._checks = checks
+        self._direct = direct
         self._stack = stack
         self._tools: Tools | None = None
         self._compute: ComputeClient | None = None
@@ -345,7 +356,7 @@ class _Connection:
             if market is None:
                 from depin_desktop.customer.hub_market import HubMarket
 
-                hub = HubMarket(chain)
+                hub = HubMarket(chain, direct=self._direct)
                 opening.push_async_callback(hub.close)
                 await hub.start()
                 market = hub

@@ -31,4 +31,4 @@ class Tools:
     schedule: Schedule
 
     def client(self, seller: Seller) -> ProviderClient:
-        return ProviderClient(seller, self.market.session(seller.node), self.signer, self.payer)
+        return ProviderClient(seller, self.market.session(seller.node, bulk=True), self.signer, self.payer)

@@ -103,7 +103,7 @@ class Link:
 
     async def serve(self, app: web.Application) -> tuple[Peer, Hub]:
         """Opens the peer port and joins the hub."""
-        self.peer = await Peer.bind(self._keys.node, relays=self.network.relays)
+        self.peer = await Peer.bind(self._keys.node, relays=self.network.relays, direct=True)
         await self.peer.serve(app)
         self.hub = Hub(self.network.hub_urls, chain_id=self.network.chain_id, is_registered=self._is_registered)
         await self.hub.start()

@@ -23,6 +23,8 @@ CLIENT_KEEPALIVE_S = 60.0
 SERVER_KEEPALIVE_S = 90.0
 READ_BUFFER = 256 * 1024  # bytes of a body that aiohttp holds before it pauses the stream, halved
 SILENCE_TIMEOUT_S = 60.0
+LINGER_S = 5.0
+"""TCP: so long an unwanted body is still read, so that the answer is not lost with the connection."""
 
 OpenStream = Callable[[asyncio.Protocol], Awaitable[object]]
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -69,6 +71,12 @@ class HttpServer:
         server = self._runner.server
         assert server is not None, "start() comes first"
         return server()
+
+    def protocol_over_tcp(self) -> asyncio.Protocol:
+        """A fresh server protocol for one TCP connection, where closing with unread input loses the answer."""
+        protocol = self.protocol()
+        protocol._lingering_time = LINGER_S  # type: ignore[attr-defined]
+        return protocol
 
     async def stop(self, grace_s: float) -> None:
         """Lets running requests end, at most about `grace_s` twice, then runs the application's clean-up."""

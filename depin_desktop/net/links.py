@@ -90,7 +90,7 @@ class Link:
         """
         self.last_used = asyncio.get_running_loop().time()
         reused = self.connected
-        connection = await self._living()
+        connection = await self.living()
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 return await connection.open_bi()
@@ -100,7 +100,8 @@ class Link:
                 return await self.open_stream()
             raise self._unreachable() from error
 
-    async def _living(self) -> iroh.Connection:
+    async def living(self) -> iroh.Connection:
+        """The connection, dialled if there is none. Raises UserFacingError ("peer-unreachable")."""
         async with self._dialling:
             if self._connection is None or self._connection.close_reason() is not None:
                 self._connection = None
@@ -134,17 +135,22 @@ class Link:
         if self._connection is connection:
             self._connection = None
 
-    def tidy(self, now: float) -> None:
-        """Ends the connection if the node fell silent or nobody has used it for `IDLE_S`; call it every few seconds."""
+    def tidy(self, now: float) -> bool:
+        """Ends the connection if the node fell silent or nobody has used it for `IDLE_S`; call it every few seconds.
+
+        Returns whether the node has fallen silent.
+        """
         if self._connection is None:
-            return
+            return False
         heard: int = self._connection.stats().udp_rx_datagrams
         if heard != self._datagrams_heard:
             self._datagrams_heard, self._heard_at = heard, now
         elif now - self._heard_at > SILENCE_S:
             self.close(CODE_SILENT, b"silent")
+            return True
         if self.streams == 0 and now - self.last_used > IDLE_S:
             self.close()
+        return False
 
     def close(self, code: int = CODE_IDLE, reason: bytes = b"idle") -> None:
         """Ends the connection and with it every stream on it."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import aiohttp
 import iroh
@@ -17,16 +16,19 @@ from depin_desktop.core.tasks import Cycle, Tasks
 from depin_desktop.net import iroh_patch, iroh_release
 from depin_desktop.net.admission import Limits, Room
 from depin_desktop.net.callers import CODE_BUSY, Caller, Callers, Handshakes, Inbound
-from depin_desktop.net.http import ALPN, HttpServer, NodeConnector, make_session
+from depin_desktop.net.direct.server import DirectLimits, DirectServer
+from depin_desktop.net.direct.transport import DirectTransport
+from depin_desktop.net.door import Door
+from depin_desktop.net.http import ALPN, HttpServer
 from depin_desktop.net.identity import Identity
-from depin_desktop.net.links import Link, close_on_stream
-from depin_desktop.net.stream import CODE_ABORTED, StreamTransport
+from depin_desktop.net.links import close_on_stream
+from depin_desktop.net.remote import Remote
+from depin_desktop.net.stream import CODE_ABORTED
 
 log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1:0"
 HANDSHAKE_TIMEOUT_S = 10.0
-STREAMS_PER_NODE = 32  # a third of what a provider allows one node
 TIDY_INTERVAL_S = 5.0
 CALLER_IDLE_S = 180.0
 STREAM_IDLE_S = 600.0
@@ -51,20 +53,10 @@ def _ways_to_bind(relays: bool, listen: str | None) -> list[tuple[iroh.Preset, s
     return [(_Loopback(), None), (iroh.preset_minimal(), LOOPBACK)]  # the second is for machines without IPv6
 
 
-@dataclass
-class _Remote:
-    """What belongs to one node that we call."""
-
-    link: Link
-    open_stream: Callable[[asyncio.Protocol], Awaitable[None]]
-    connector: NodeConnector
-    session: aiohttp.ClientSession
-
-
 class Peer:
     """An iroh endpoint with HTTP on top; make it with `bind`."""
 
-    def __init__(self, endpoint: iroh.Endpoint, limits: Limits) -> None:
+    def __init__(self, endpoint: iroh.Endpoint, limits: Limits, *, direct: bool) -> None:
         self.node_id: str = endpoint.id().to_bytes().hex()
         self._endpoint = endpoint
         self._server: HttpServer | None = None
@@ -73,14 +65,22 @@ class Peer:
         self._room: Room[Inbound] = Room(limits)
         self._callers = Callers(limits, self._room.pays)
         self._handshakes = Handshakes(limits)
-        self._remotes: dict[str, _Remote] = {}
+        self._remotes: dict[str, Remote] = {}
+        self._direct = direct
+        self._direct_server: DirectServer | None = None
         self._closed = False
         self.tidy_cycle = Cycle("peer tidy", TIDY_INTERVAL_S, self._tidy)
         self._tasks.spawn("tidy", self.tidy_cycle.run())
 
     @classmethod
     async def bind(
-        cls, identity: Identity, *, relays: bool, listen: str | None = None, limits: Limits | None = None
+        cls,
+        identity: Identity,
+        *,
+        relays: bool,
+        listen: str | None = None,
+        limits: Limits | None = None,
+        direct: bool = False,
     ) -> Peer:
         """Opens the endpoint.
 
@@ -89,6 +89,7 @@ class Peer:
             relays: use iroh's public relays and discovery, so that a node behind a router is found by its id alone.
             listen: "ip:port" to bind; by default loopback only without relays, every interface with them.
             limits: what callers may take of this node.
+            direct: offer, and take for bulk transfers, TLS over TCP where nodes can reach each other that way.
 
         Raises:
             UserFacingError: the address is taken or not this machine's.
@@ -105,7 +106,7 @@ class Peer:
                 relay_mode=None if relays else iroh.RelayMode.disabled(),
             )
             try:
-                return cls(await iroh.Endpoint.bind(options), limits or Limits())
+                return cls(await iroh.Endpoint.bind(options), limits or Limits(), direct=direct)
             except iroh.IrohError as error:
                 failure = error
         raise UserFacingError(
@@ -138,8 +139,12 @@ class Peer:
 
     @property
     def streams(self) -> int:
-        """How many streams callers have open now."""
-        return len(self._room)
+        """How many streams and direct connections callers have open now."""
+        return len(self._room) + len(self._came_directly)
+
+    @property
+    def _came_directly(self) -> frozenset[DirectTransport]:
+        return self._direct_server.connections if self._direct_server is not None else frozenset()
 
     def has_paid(self, node_id: str) -> bool:
         """Whether that node is known to have paid for something here lately: it gives way after those that are not."""
@@ -152,9 +157,20 @@ class Peer:
         if self._server is not None:
             raise RuntimeError("this peer serves an application already")
         server = HttpServer(app)
+        if self._direct:
+            await self._serve_directly(app, server)
         await server.start()
         self._server = server
         self._tasks.spawn("accept", self._accept())
+
+    async def _serve_directly(self, app: web.Application, server: HttpServer) -> None:
+        def door(node_id: str) -> Door:
+            return Door(server.protocol_over_tcp(), lambda _: None, lambda: self._room.paid(node_id))
+
+        direct = DirectServer(door, DirectLimits())
+        if await direct.listen(self._endpoint.bound_sockets()):
+            app.add_routes([direct.route()])
+            self._direct_server = direct
 
     async def _accept(self) -> None:
         while (incoming := await self._endpoint.accept_next()) is not None:
@@ -201,14 +217,28 @@ class Peer:
 
     # --- calling ---------------------------------------------------------------------------------------------------
 
-    def session(self, node_id: str, addresses: Iterable[str], relay_url: str | None = None) -> aiohttp.ClientSession:
+    def session(
+        self, node_id: str, addresses: Iterable[str], relay_url: str | None = None, *, bulk: bool = False
+    ) -> aiohttp.ClientSession:
         """The session whose requests go to `node_id`; paths are enough as URLs ("/storage/terms").
 
         One session per node, shared by all who ask and owned by this peer: closing it (or leaving `async with`) does
         nothing. A node that cannot be reached shows as `UserFacingError` ("peer-unreachable") from the request; a
         connection that breaks later as `aiohttp.ClientError`, which `http.as_user_error` puts into words.
+
+        Args:
+            bulk: for large transfers, which go directly over TLS where that is possible; it is looked for from now on.
         """
-        return self._reached(node_id, addresses, relay_url).session
+        remote = self._reached(node_id, addresses, relay_url)
+        if not bulk:
+            return remote.session
+        remote.look_for_direct_way()
+        return remote.bulk
+
+    async def directly(self, node_id: str) -> bool:
+        """Whether bulk transfers with a node that we call go over TLS; waits for a search that is under way."""
+        remote = self._remotes.get(node_id.lower())
+        return remote is not None and await remote.directly()
 
     async def connect(
         self, protocol: asyncio.Protocol, node_id: str, addresses: Iterable[str], relay_url: str | None = None
@@ -220,34 +250,17 @@ class Peer:
         """
         await self._reached(node_id, addresses, relay_url).open_stream(protocol)
 
-    def _reached(self, node_id: str, addresses: Iterable[str], relay_url: str | None) -> _Remote:
+    def _reached(self, node_id: str, addresses: Iterable[str], relay_url: str | None) -> Remote:
         if self._closed:
             raise RuntimeError("this peer is closed")
         node_id = node_id.lower()
         remote = self._remotes.get(node_id)
         if remote is None:
-            remote = self._remotes[node_id] = self._remote(node_id)
-        if remote.link.learn(addresses, relay_url):
-            remote.connector.drop_idle()
+            spawn, spawn_stream = self._tasks.spawn, self._stream_tasks.spawn
+            remote = Remote(self._endpoint, node_id, spawn, spawn_stream, direct=self._direct)
+            self._remotes[node_id] = remote
+        remote.learn(tuple(addresses), relay_url)
         return remote
-
-    def _remote(self, node_id: str) -> _Remote:
-        link = Link(self._endpoint, node_id, self._tasks.spawn)
-
-        async def open_stream(protocol: asyncio.Protocol) -> None:
-            stream = await link.open_stream()
-            link.streams += 1
-            StreamTransport(stream, protocol, node_id=node_id, spawn=self._stream_tasks.spawn, on_closed=closed)
-
-        def closed(_: StreamTransport) -> None:
-            link.streams -= 1
-            link.last_used = asyncio.get_running_loop().time()
-
-        connector = NodeConnector(open_stream, STREAMS_PER_NODE)
-        session = make_session(connector)
-        # Many share this session: one of them leaving `async with` must not close it under the others.
-        session.close = _leave_open  # type: ignore[method-assign]
-        return _Remote(link, open_stream, connector, session)
 
     # --- housekeeping ----------------------------------------------------------------------------------------------
 
@@ -255,11 +268,15 @@ class Peer:
         """Closes what fell silent, does not come to an end, or has not been used for a while, on both sides."""
         now = asyncio.get_running_loop().time()
         for remote in self._remotes.values():
-            remote.link.tidy(now)
+            remote.tidy(now)
         self._callers.dismiss_where(lambda caller: caller.streams == 0 and now - caller.last_used > CALLER_IDLE_S)
         for inbound in self._room:
             if not inbound.door.look(now) or now - inbound.transport.last_active > STREAM_IDLE_S:
                 inbound.transport.abort()
+        for transport in self._came_directly:
+            door = transport.get_protocol()
+            if (isinstance(door, Door) and not door.look(now)) or now - transport.last_active > STREAM_IDLE_S:
+                transport.abort()
 
     async def close(self, *, grace_s: float = GRACE_S) -> None:
         """Lets running answers end (`grace_s` seconds), then closes every connection and the endpoint.
@@ -272,18 +289,16 @@ class Peer:
         if self._server is not None:
             await self._server.stop(grace_s)
         for remote in self._remotes.values():
-            await remote.connector.close()
+            await remote.close_sessions()
         if answering := [inbound.transport.closed for inbound in self._room]:
             await asyncio.wait(answering, timeout=grace_s)
         for remote in self._remotes.values():
-            remote.link.close()
+            remote.close()
+        if self._direct_server is not None:
+            await self._direct_server.close()
         with contextlib.suppress(TimeoutError):
             # A node that does not answer is not waited for.
             async with asyncio.timeout(ENDPOINT_CLOSE_S):
                 await self._endpoint.close()
         await self._stream_tasks.close()
         await self._tasks.close()
-
-
-async def _leave_open() -> None:
-    pass

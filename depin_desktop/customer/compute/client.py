@@ -31,7 +31,7 @@ from depin_desktop.customer.compute.search import Search, Searcher
 from depin_desktop.customer.market import Market
 from depin_desktop.net.http import in_chunks
 from depin_desktop.net.offers import NodeOffer
-from depin_desktop.net.peer import STREAMS_PER_NODE
+from depin_desktop.net.remote import STREAMS_PER_NODE
 from depin_desktop.payments.payer import Payer
 
 OFFERS_TIMEOUT_S = 5.0
