@@ -255,7 +255,7 @@ class Catalogue:
         return {row["segment"]: SegmentRow(row["segment"], row["id"], row["roots"]) for row in rows}
 
     async def fix_segment(self, upload: int, segment: SegmentRow) -> None:
-        """Writes what a segment's ciphertext is, before any of it leaves; pieces of another one count no more."""
+        """Writes what a segment's ciphertext is, before any of it is acknowledged; pieces of another count no more."""
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM upload_pieces WHERE upload = ? AND segment = ?", (upload, segment.segment))

@@ -112,6 +112,7 @@ class _Upload:
             )  # fmt: skip
             upload = cls(tools, source, fresh, term)
             upload._slots = [seller.owner for seller in candidates[:total]]
+            upload._call_on_sellers()
             await upload._check_funds(now)
             upload._row = await tools.catalogue.begin(fresh, upload._slots)
             return upload
@@ -120,6 +121,7 @@ class _Upload:
         upload._segments = await tools.catalogue.segments(row.id)
         upload._pieces = await tools.catalogue.pieces(row.id)
         upload._look_again()
+        upload._call_on_sellers()
         for slot, owner in enumerate(known):
             if owner not in upload._candidates and not upload._is_placed(slot):
                 await upload._replace(slot, owner, gone(owner))
@@ -134,6 +136,12 @@ class _Upload:
         offers, chain_id = self._tools.market.offers().values(), self._tools.chain.network.chain_id
         found = {seller.owner: seller for seller in sellers(offers, chain_id, *self._wish, held)}
         self._candidates = found | self._candidates
+
+    def _call_on_sellers(self) -> None:
+        """Lets connections to the providers be made while the money is checked and the first piece is prepared."""
+        for owner in self._slots:
+            if owner in self._candidates:
+                self._client(owner)
 
     def _is_placed(self, slot: int) -> bool:
         """Whether everything of a slot but the manifest is in a data set already."""
@@ -243,18 +251,18 @@ class _Upload:
                         await window.acquire()
                         if self._uncommitted_bytes() >= COMMIT_BYTES:
                             await self._commit()
-                        pieces = await self._prepare(segment)
+                        pieces = await self._prepare(segment, group)
                         # What was acknowledged under another ciphertext is missing again.
                         lacking = [slot for slot in range(self._row.total) if (segment, slot) not in self._pieces]
                         group.create_task(send_all(segment, lacking, pieces))
             except BaseExceptionGroup as failures:
                 raise failures.exceptions[0] from None
 
-    async def _prepare(self, segment: int) -> list[Piece]:
-        """The segment's pieces; their roots are on disk before any of them leaves.
+    async def _prepare(self, segment: int, group: asyncio.TaskGroup) -> list[Piece]:
+        """The segment's pieces, while their roots are written down: rows keep their order, so before what they answer.
 
         A segment that was prepared before is made again with the same id only if it comes out the same: two different
-        plaintexts must never be encrypted alike.
+        plaintexts must never be encrypted alike. One that was sent but not written down gets a new id.
         """
         fixed = self._segments.get(segment)
         segment_id = crypto.new_segment_id() if fixed is None else fixed.id
@@ -268,7 +276,7 @@ class _Upload:
                 return pieces
             if fixed is None:
                 self._segments[segment] = SegmentRow(segment, segment_id, roots)
-                await self._tools.catalogue.fix_segment(self._row.id, self._segments[segment])
+                group.create_task(self._tools.catalogue.fix_segment(self._row.id, self._segments[segment]))
                 for slot in range(self._row.total):
                     self._pieces.pop((segment, slot), None)
                 return pieces
