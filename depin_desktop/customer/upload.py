@@ -112,8 +112,8 @@ class _Upload:
             )  # fmt: skip
             upload = cls(tools, source, fresh, term)
             upload._slots = [seller.owner for seller in candidates[:total]]
-            upload._call_on_sellers()
             await upload._check_funds(now)
+            upload._call_on_sellers()
             upload._row = await tools.catalogue.begin(fresh, upload._slots)
             return upload
         upload = cls(tools, source, row, term)
@@ -121,11 +121,11 @@ class _Upload:
         upload._segments = await tools.catalogue.segments(row.id)
         upload._pieces = await tools.catalogue.pieces(row.id)
         upload._look_again()
-        upload._call_on_sellers()
         for slot, owner in enumerate(known):
             if owner not in upload._candidates and not upload._is_placed(slot):
                 await upload._replace(slot, owner, gone(owner))
         await upload._check_funds(now)
+        upload._call_on_sellers()
         return upload
 
     def _look_again(self) -> None:
@@ -138,7 +138,7 @@ class _Upload:
         self._candidates = found | self._candidates
 
     def _call_on_sellers(self) -> None:
-        """Lets connections to the providers be made while the money is checked and the first piece is prepared."""
+        """Lets connections to the providers be made while the first piece is prepared."""
         for owner in self._slots:
             if owner in self._candidates:
                 self._client(owner)

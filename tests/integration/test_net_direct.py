@@ -13,13 +13,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from depin_desktop.net import links
+from depin_desktop.net import admission, links
 from depin_desktop.net.direct import server as direct_server
 from depin_desktop.net.direct.certificate import client_context, server_context
 from depin_desktop.net.direct.server import DirectLimits
 from depin_desktop.net.direct.tickets import KNOCK_BYTES, TICKET_BYTES
 from depin_desktop.net.direct.transport import DirectTransport
 from depin_desktop.net.direct.wire import PATH, READY, Directions
+from depin_desktop.net.door import note_paid
 from depin_desktop.net.http import in_chunks, peer_node_id
 from depin_desktop.net.identity import Identity
 from depin_desktop.net.peer import Peer
@@ -43,6 +44,10 @@ class Provider:
     async def who(self, request: web.Request) -> web.Response:
         return web.json_response([isinstance(request.transport, DirectTransport), peer_node_id(request)])
 
+    async def pay(self, request: web.Request) -> web.Response:
+        note_paid(request)
+        return web.json_response(isinstance(request.transport, DirectTransport))
+
     async def take(self, request: web.Request) -> web.Response:
         return web.Response(body=await request.read())
 
@@ -63,7 +68,7 @@ class Provider:
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2 * len(BODY))
-        app.add_routes([web.get("/who", self.who), web.put("/take", self.take)])
+        app.add_routes([web.get("/who", self.who), web.get("/pay", self.pay), web.put("/take", self.take)])
         app.add_routes([web.put("/refuse", self.refuse), web.get("/hang", self.hang)])
         return app
 
@@ -147,6 +152,26 @@ async def test_where_one_side_has_none_everything_goes_over_quic(ours, theirs):
         assert not await peer.directly(started.peer.node_id)
         assert await who(session) == [False, peer.node_id]
     await peer.close()
+
+
+async def test_who_pays_directly_is_known_to_have_paid(customer):
+    async with provider() as started:
+        session = await bulk(customer, started)
+        assert not started.peer.has_paid(customer.node_id)
+        async with session.get("/pay") as response:
+            assert await response.json()
+        assert started.peer.has_paid(customer.node_id)
+
+
+async def test_a_direct_connection_that_never_asks_is_let_go(customer, monkeypatch):
+    async with provider() as started, asyncio.timeout(10):
+        session = await bulk(customer, started)
+        assert await who(session) == [True, customer.node_id]
+        (connection,) = started.peer._came_directly
+        monkeypatch.setattr(admission, "WAIT_TIMEOUT_S", -1.0)
+        while not connection.lost.done():
+            await started.peer.tidy_cycle.trigger_and_wait()
+        assert await who(session) == [True, customer.node_id]  # over a new one
 
 
 async def test_the_port_is_quics_own_number(customer):

@@ -43,7 +43,7 @@ async def test_what_is_collected_is_freed_in_its_own_thread_and_nothing_is_freed
     call, freed, gone = binding._uniffi_rust_call, [], threading.Event()
 
     def watched(function: Any, *arguments: Any) -> Any:
-        if "_fn_free_endpoint" in getattr(function, "__name__", ""):
+        if "_fn_free_endpoint" in getattr(function, "__name__", "") and arguments[0] in handles:  # not other tests'
             freed.append((threading.current_thread().name, *arguments))
             if len(freed) == 2:
                 gone.set()

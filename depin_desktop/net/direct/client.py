@@ -18,8 +18,8 @@ from depin_desktop.net.stream import Spawn
 
 log = logging.getLogger(__name__)
 
-SPARE_S = 60.0
-"""How long the first connection waits for somebody to use it."""
+SPARE_S = 10.0
+"""How long the first connection waits for somebody to use it; a provider ends one that asks for nothing after 15 s."""
 RENEW_S = 300.0
 """So long before a ticket ends a new one is asked for."""
 FIRST_RETRY_S, LAST_RETRY_S = 5.0, 600.0
