@@ -65,6 +65,10 @@ class Crowd(Generic[T]):
         """The members of one group, the oldest first."""
         return list(self._groups.get(group, ()))
 
+    def groups_with(self, group: str) -> int:
+        """How many groups there are once one of `group` has come."""
+        return len(self._groups) + (group not in self._groups)
+
     def count(self, group: str) -> int:
         return len(self._groups.get(group, ()))
 
@@ -110,8 +114,9 @@ class Room(Generic[T]):
         """Whether a node may have another stream, be it in place of one that gives way.
 
         Whoever comes first takes half of the streams; the other half is shared out among all nodes that are connected
-        (so many are `nodes`), so that a crowd which holds all it can get leaves room for others. The same holds for
-        requests that do not come whole, once there are too many of them. Payers have no such share, only their limit.
+        (so many are `nodes`), so that a crowd which holds all it can get leaves room for others. Requests that do not
+        come whole are shared out among those who send such, once there are too many of them. Payers have no such share,
+        only their limit.
         """
         own = self._of_node[node_id]
         if own >= self._limits.streams_per_node:
@@ -119,7 +124,8 @@ class Room(Generic[T]):
         if self.pays(node_id):
             return True
         asking = self._crowds[False][Stage.ASKING]
-        if len(asking) >= self._limits.half_open and asking.count(node_id) >= _share(self._limits.half_open, nodes):
+        share = _share(self._limits.half_open, asking.groups_with(node_id))
+        if len(asking) >= self._limits.half_open and asking.count(node_id) >= share:
             return False
         reserved = self._limits.streams // 2
         return len(self) < self._limits.streams - reserved or own < _share(reserved, nodes)

@@ -70,15 +70,20 @@ async def rows(size: int, rounds: int, tahoe_program: str | None) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="depin-bench-") as temporary:
         folder = Path(temporary)
         touch_memory(folder, (rounds + 4) * 2 * size)
-        async with village(folder) as place, Customer.open(place.customer) as customer:
+        async with village(folder) as place:
             before = await bench_stream.measure(size, rounds)
-            ours = await whole_path(customer, folder, size, rounds)
+            async with Customer.open(place.customer) as customer:
+                ours = await whole_path(customer, folder, size, rounds)
+            async with Customer.open(place.customer, direct=False) as customer:
+                quic = await whole_path(customer, folder, size, rounds)
             after = await bench_stream.measure(size, rounds)
         bare_put = statistics.mean((before.put_mb_s, after.put_mb_s))
         bare_get = statistics.mean((before.get_mb_s, after.get_mb_s))
         found = [
             Row("put, whole path", ours.put, "MB/s", bare_put, "bare stream", "≥ 0.6"),
             Row("get, whole path", ours.get, "MB/s", bare_get, "bare stream", "≥ 0.6"),
+            Row("put over QUIC alone", quic.put, "MB/s", bare_put, "bare stream", "≥ 0.6"),
+            Row("get over QUIC alone", quic.get, "MB/s", bare_get, "bare stream", "≥ 0.6"),
             Row("put, chain part", ours.chain_s, "s"),
         ]
         if tahoe_program:

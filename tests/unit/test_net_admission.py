@@ -139,6 +139,15 @@ def test_who_may_open_another_stream(streams, payers, nodes, node, may):
     assert room(*streams, payers=tuple(payers.split())).may_open(node, nodes) is may
 
 
+def test_half_open_requests_are_shared_out_among_those_who_send_such():
+    some: Room[str] = Room(Limits(streams=100, half_open=4))
+    for stream in ("eve1", "fay1", "fay2", "fay3"):
+        some.add(stream, stream[:3])
+        some.move(stream, Stage.ASKING)
+    assert some.may_open("eve", 99)  # of 99 who are connected only two send such requests: two for each
+    assert not some.may_open("fay", 99)
+
+
 def test_a_node_that_pays_takes_its_streams_along():
     full = room(*FULL, ("dan1", Stage.WAITING), ("eve1", Stage.WAITING), ("new1", Stage.OPENED))
     assert full.to_leave("new") == "dan1"
