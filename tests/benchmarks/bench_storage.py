@@ -14,10 +14,9 @@ import psutil
 
 from depin_desktop.customer.session import Customer
 from tests.benchmarks import bench_stream, tahoe
+from tests.benchmarks.memory import MIB, touch_memory
 from tests.benchmarks.table import Row
 from tests.benchmarks.village import village
-
-MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -29,19 +28,6 @@ class Rates:
     chain_s: float
 
 
-def touch_memory(folder: Path, size: int) -> None:
-    """Writes and removes a file as large as everything that will be written.
-
-    A virtual machine's memory is backed at its first use, which makes writing files four times slower there. Whoever is
-    measured after the first would have the advantage.
-    """
-    scratch, part = folder / "scratch", os.urandom(8 * MIB)
-    with scratch.open("wb", buffering=0) as file:
-        for _ in range(-(-size // len(part))):
-            file.write(part)
-    scratch.unlink()
-
-
 async def whole_path(customer: Customer, folder: Path, size: int, rounds: int) -> Rates:
     """Encrypt, code 1/1, seal, network, fsync; and back: network, check, decrypt, write."""
     puts, gets, chains = [], [], []
@@ -49,9 +35,11 @@ async def whole_path(customer: Customer, folder: Path, size: int, rounds: int) -
         source, out = folder / f"in{number}", folder / f"out{number}"
         data = os.urandom(size if number else 4 * MIB)
         source.write_bytes(data)
+        touch_memory(folder, 2 * size)
         began = time.perf_counter()
         stored = await customer.put(source)
         elapsed = time.perf_counter() - began
+        touch_memory(folder, 2 * size)
         fetch_began = time.perf_counter()
         await customer.get(stored.locator, out)
         fetched = time.perf_counter() - fetch_began
@@ -69,7 +57,6 @@ async def rows(size: int, rounds: int, tahoe_program: str | None) -> list[Row]:
     """The table's rows: ours, and what it is held against."""
     with tempfile.TemporaryDirectory(prefix="depin-bench-") as temporary:
         folder = Path(temporary)
-        touch_memory(folder, (rounds + 4) * 2 * size)
         async with village(folder) as place:
             before = await bench_stream.measure(size, rounds)
             async with Customer.open(place.customer) as customer:
@@ -82,8 +69,8 @@ async def rows(size: int, rounds: int, tahoe_program: str | None) -> list[Row]:
         found = [
             Row("put, whole path", ours.put, "MB/s", bare_put, "bare stream", "≥ 0.6"),
             Row("get, whole path", ours.get, "MB/s", bare_get, "bare stream", "≥ 0.6"),
-            Row("put over QUIC alone", quic.put, "MB/s", bare_put, "bare stream", "≥ 0.6"),
-            Row("get over QUIC alone", quic.get, "MB/s", bare_get, "bare stream", "≥ 0.6"),
+            Row("put over QUIC alone", quic.put, "MB/s", bare_put, "bare stream"),
+            Row("get over QUIC alone", quic.get, "MB/s", bare_get, "bare stream"),
             Row("put, chain part", ours.chain_s, "s"),
         ]
         if tahoe_program:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.benchmarks.memory import touch_memory
+
 READY_TIMEOUT_S = 60.0
 
 
@@ -105,9 +107,11 @@ async def measure(tahoe: Path, folder: Path, size: int, rounds: int) -> Rates:
         for number in range(rounds + 1):
             data = os.urandom(size if number else 1 << 20)
             source.write_bytes(data)
+            touch_memory(folder, 2 * size)
             began = time.perf_counter()
             capability = await _put(session, address, source)
             put_s = time.perf_counter() - began
+            touch_memory(folder, 2 * size)
             began = time.perf_counter()
             await _get(session, f"{address}/uri/{capability}", out)
             get_s = time.perf_counter() - began
