@@ -135,6 +135,7 @@ async def restarted(home: Home, *, keep: bool) -> AsyncIterator[tuple[Any, Any, 
             await engine.joined.watch.cycle.trigger_and_wait()
             await indexer.sync()
             money = engine.joined.money
+            await money.learn_fees()  # as its cycle does, of what the index has just learnt
             yield await money.status(), await money.history(50), heights[0]
     finally:
         Indexer.start = begin  # type: ignore[method-assign]
